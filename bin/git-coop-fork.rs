@@ -1,0 +1,2 @@
+//! `git-coop-fork`.
+fn main() {}

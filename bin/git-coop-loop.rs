@@ -1,0 +1,2 @@
+//! `git-coop-loop`.
+fn main() {}

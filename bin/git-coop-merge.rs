@@ -1,0 +1,2 @@
+//! `git-coop-merge`.
+fn main() {}

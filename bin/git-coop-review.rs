@@ -1,0 +1,2 @@
+//! `git-coop-review`.
+fn main() {}

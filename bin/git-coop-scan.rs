@@ -1,0 +1,2 @@
+//! `git-coop-scan`.
+fn main() {}

@@ -1,0 +1,4 @@
+//! `git coop`.
+fn main() -> std::process::ExitCode {
+    coop::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Agents are data: one TOML file each.

@@ -1,0 +1,13 @@
+//! The only module that runs git or names gix.
+//!
+//! Guarantees: git is run with the user's repository only, never with a directory that a box can write;
+//! every `GIT_*` variable of the caller is dropped; no hook, fsmonitor, pager, editor or prompt of
+//! anybody runs from here. Refs are read and written by git itself (gix writes loose refs that git
+//! cannot see in reftable repositories); gix reads and writes objects, trees, index and config.
+
+pub mod command;
+pub mod objects;
+pub mod repo;
+
+pub use command::Git;
+pub use repo::Repo;

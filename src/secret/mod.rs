@@ -1,0 +1,1 @@
+//! Secrets: by name, by content, and the plan that shadows them.

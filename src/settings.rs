@@ -1,0 +1,241 @@
+//! Configuration: one table that drives parsing, `git coop config` and the man page.
+//!
+//! Strongest first: command line, `COOP_*` environment, git config `coop.*`, `~/.config/coop/coop.conf`
+//! (`KEY=VALUE`), defaults. Resolution is pure: it takes the sources as values.
+
+use std::collections::BTreeMap;
+
+use crate::env::Env;
+use crate::error::{Error, Result};
+
+/// One knob.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name in the environment and in `coop.conf`.
+    pub env: &'static str,
+    /// The name in git config, as a person writes it.
+    pub git: &'static str,
+    /// Default value; empty is unset.
+    pub default: &'static str,
+    /// One line for `git coop config` and the man page.
+    pub doc: &'static str,
+    /// Checks a value and says what is accepted, so that a typo is an error and never the permissive choice.
+    pub check: fn(&str) -> std::result::Result<(), &'static str>,
+}
+
+/// The table.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        env: "COOP_RUNTIME",
+        git: "coop.runtime",
+        default: "",
+        doc: "force a runtime instead of detecting one",
+        check: |v| one_of(v, &["container", "docker", "podman", "bwrap"], "container, docker, podman or bwrap"),
+    },
+    Setting {
+        env: "COOP_EGRESS",
+        git: "coop.egress",
+        default: "open",
+        doc: "what a box may reach: open or none",
+        check: |v| one_of(v, &["open", "none"], "open or none"),
+    },
+    Setting {
+        env: "COOP_MEMORY",
+        git: "coop.memory",
+        default: "",
+        doc: "memory of a box, for example 4g",
+        check: |v| bytes(v).map(|_| ()).ok_or("a size such as 512m or 4g"),
+    },
+    Setting {
+        env: "COOP_CPUS",
+        git: "coop.cpus",
+        default: "",
+        doc: "processors of a box, for example 2 or 1.5",
+        check: |v| millicpus(v).map(|_| ()).ok_or("a number such as 2 or 1.5"),
+    },
+    Setting {
+        env: "COOP_PIDS",
+        git: "coop.pids",
+        default: "512",
+        doc: "processes of a box",
+        check: |v| v.parse::<u32>().ok().filter(|n| *n >= 16).map(|_| ()).ok_or("a number of at least 16"),
+    },
+    Setting {
+        env: "COOP_GATE",
+        git: "coop.gate",
+        default: "",
+        doc: "command that must pass in a box before a landing",
+        check: |_| Ok(()),
+    },
+    Setting {
+        env: "COOP_FORK_ROOT",
+        git: "coop.forkRoot",
+        default: "",
+        doc: "directory that holds the forks (default ../<repository>-forks)",
+        check: |v| if v.starts_with('/') || v.starts_with("~/") { Ok(()) } else { Err("an absolute path") },
+    },
+    Setting {
+        env: "COOP_IMAGE",
+        git: "coop.image",
+        default: "",
+        doc: "image of the box, instead of the one that git coop build makes",
+        check: |_| Ok(()),
+    },
+    Setting {
+        env: "COOP_BASE_IMAGE",
+        git: "coop.baseImage",
+        default: "debian:bookworm-slim",
+        doc: "base of the built-in image",
+        check: |_| Ok(()),
+    },
+    Setting {
+        env: "COOP_BUILD_CA",
+        git: "coop.buildCA",
+        default: "",
+        doc: "certificate bundle that the image and its build trust",
+        check: |v| if v.starts_with('/') { Ok(()) } else { Err("an absolute path") },
+    },
+    Setting {
+        env: "COOP_EDITOR",
+        git: "coop.editor",
+        default: "",
+        doc: "editor for git coop fork open",
+        check: |_| Ok(()),
+    },
+    Setting {
+        env: "COOP_SHELL",
+        git: "coop.shell",
+        default: "bash",
+        doc: "shell of git coop shell",
+        check: |_| Ok(()),
+    },
+];
+
+/// Resolved values with where each one came from.
+#[derive(Debug, Clone, Default)]
+pub struct Settings(BTreeMap<&'static str, (String, Source)>);
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An option on the command line.
+    CommandLine,
+    /// A `COOP_*` variable.
+    Environment,
+    /// git config.
+    GitConfig,
+    /// `coop.conf`.
+    File,
+    /// Built in.
+    Default,
+}
+
+impl Settings {
+    /// Resolves every setting. `git` holds lower-cased keys (`coop.forkroot`), `file` the text of `coop.conf`.
+    /// Errors: exit 2 for an unknown value, or an unknown key in `file`.
+    pub fn resolve(env: &Env, git: &BTreeMap<String, String>, file: &str) -> Result<Self> {
+        let file = parse_file(file)?;
+        let mut out = BTreeMap::new();
+        for s in SETTINGS {
+            let (value, source) = if let Some(v) = env.str(s.env) {
+                (v.to_owned(), Source::Environment)
+            } else if let Some(v) = git.get(&s.git.to_ascii_lowercase()).filter(|v| !v.is_empty()) {
+                (v.clone(), Source::GitConfig)
+            } else if let Some(v) = file.get(s.env).filter(|v| !v.is_empty()) {
+                (v.clone(), Source::File)
+            } else {
+                (s.default.to_owned(), Source::Default)
+            };
+            checked(s, &value)?;
+            out.insert(s.env, (value, source));
+        }
+        Ok(Settings(out))
+    }
+    /// The value of `env` name, `None` when unset.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|(v, _)| v.as_str()).filter(|v| !v.is_empty())
+    }
+    /// Where the value of `name` came from.
+    pub fn source(&self, name: &str) -> Source {
+        self.0.get(name).map_or(Source::Default, |(_, s)| *s)
+    }
+    /// Overrides one value from the command line. Errors: exit 2.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let setting = SETTINGS
+            .iter()
+            .find(|s| s.env == name)
+            .ok_or_else(|| Error::usage(format!("unknown setting '{name}'")).hint("git coop config"))?;
+        checked(setting, value)?;
+        self.0.insert(setting.env, (value.to_owned(), Source::CommandLine));
+        Ok(())
+    }
+}
+
+fn checked(s: &Setting, value: &str) -> Result<()> {
+    if value.is_empty() {
+        return Ok(());
+    }
+    (s.check)(value).map_err(|want| {
+        Error::usage(format!("{} ({}) is '{value}', which is not {want}", s.env, s.git)).hint("git coop config")
+    })
+}
+
+fn parse_file(text: &str) -> Result<BTreeMap<String, String>> {
+    let mut out = BTreeMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').ok_or_else(|| {
+            Error::usage(format!("coop.conf line {}: not KEY=VALUE", number + 1)).hint("git coop config")
+        })?;
+        let (key, value) = (key.trim(), value.trim().trim_matches('"'));
+        if !SETTINGS.iter().any(|s| s.env == key) {
+            return Err(
+                Error::usage(format!("coop.conf line {}: unknown key '{key}'", number + 1)).hint("git coop config")
+            );
+        }
+        out.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(out)
+}
+
+fn one_of(value: &str, accepted: &[&str], words: &'static str) -> std::result::Result<(), &'static str> {
+    if accepted.contains(&value) { Ok(()) } else { Err(words) }
+}
+
+/// `4g`, `512m`, `65536k`, `1048576` in bytes.
+pub fn bytes(value: &str) -> Option<u64> {
+    let (digits, unit) = match value.trim_end_matches(['b', 'B']).chars().last()? {
+        'k' | 'K' => (&value[..value.len() - 1], 1u64 << 10),
+        'm' | 'M' => (&value[..value.len() - 1], 1 << 20),
+        'g' | 'G' => (&value[..value.len() - 1], 1 << 30),
+        _ => (value, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|n| *n > 0)
+}
+
+/// `2` or `1.5` processors in thousandths.
+pub fn millicpus(value: &str) -> Option<u32> {
+    let n: f64 = value.parse().ok()?;
+    (n.is_finite() && (0.01..=4096.0).contains(&n)).then(|| (n * 1000.0).round() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strongest_source_wins_and_typos_fail() {
+        let git = BTreeMap::from([("coop.egress".to_owned(), "none".to_owned())]);
+        let s = Settings::resolve(&Env::default(), &git, "COOP_EGRESS=open\n").expect("resolves");
+        assert_eq!((s.get("COOP_EGRESS"), s.source("COOP_EGRESS")), (Some("none"), Source::GitConfig));
+        let env = Env::from_pairs([("COOP_EGRESS", "nonee")]);
+        assert_eq!(Settings::resolve(&env, &git, "").expect_err("typo").kind().code(), 2);
+        assert!(Settings::resolve(&Env::default(), &git, "COOP_EGRES=none").is_err());
+        assert_eq!(bytes("4g"), Some(4 << 30));
+        assert_eq!(bytes("0"), None);
+        assert_eq!(millicpus("1.5"), Some(1500));
+    }
+}

@@ -1,0 +1,1 @@
+//! The task queue (`.agent/TASKS.md`).

@@ -1,0 +1,58 @@
+//! Makes bytes that came from a box harmless for a terminal.
+
+/// `text` with every control character (C0, DEL, C1), bidirectional override and other invisible
+/// format character written as `\u{…}`. Newline and tab are escaped too: the result is one line.
+pub fn printable(text: &str) -> String {
+    escape(text, |_| false)
+}
+
+/// As [`printable`], keeping newlines and tabs: for logs and diffs.
+pub fn printable_lines(text: &str) -> String {
+    escape(text, |c| c == '\n' || c == '\t')
+}
+
+/// As [`printable`], for bytes of any encoding; invalid UTF-8 becomes `\xNN`.
+pub fn printable_bytes(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&printable(chunk.valid()));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    out
+}
+
+fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if keep(c) || !(c.is_control() || is_deceptive(c)) {
+            out.push(c);
+        } else {
+            out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+        }
+    }
+    out
+}
+
+/// Bidirectional controls, zero-width characters and tag characters: they change what a reader sees
+/// without being seen (Unicode Technical Report 36, "Trojan Source").
+fn is_deceptive(c: char) -> bool {
+    matches!(u32::from(c), 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2069 | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_bidi_never_pass() {
+        let hostile = "a\u{1b}]52;c;AAAA\u{7}\u{9b}31m\u{202e}b\r\n";
+        let shown = printable(hostile);
+        assert!(shown.chars().all(|c| !c.is_control()), "{shown}");
+        assert!(!shown.contains('\u{202e}'));
+        assert_eq!(printable_lines("a\tb\nc\r"), "a\tb\nc\\u{d}");
+        assert_eq!(printable_bytes(b"x\xff\x1b"), "x\\xff\\u{1b}");
+        assert_eq!(printable("héllo wörld"), "héllo wörld");
+    }
+}
