@@ -14,6 +14,8 @@ pub const PARKED: u8 = 4;
 pub const NO_RUNTIME: u8 = 5;
 /// A bug in git-coop.
 pub const BUG: u8 = 70;
+/// The reader of standard output went away: what a shell shows for a program that SIGPIPE ended.
+pub const BROKEN_PIPE: u8 = 141;
 
 /// All codes with the sentence that the man page prints.
 pub const TABLE: &[(u8, &str)] = &[
@@ -24,4 +26,5 @@ pub const TABLE: &[(u8, &str)] = &[
     (PARKED, "parked: every account is cooling down"),
     (NO_RUNTIME, "no usable container runtime, or no image"),
     (BUG, "a bug in git-coop"),
+    (BROKEN_PIPE, "the reader of standard output went away"),
 ];

@@ -2,13 +2,29 @@
 
 use std::ffi::OsString;
 
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::agent::Registry;
 use crate::error::{Error, Result};
 
-use super::Context;
+use super::sibling::{self, SIBLINGS};
+use super::{Command as _, Context, nearest};
+use super::{completions, help};
 
-/// Run coding agents in disposable boxes, and land what they made.
+/// Run coding agents in disposable boxes, and land what they made
+///
+/// Agents work with the brakes off, in boxes that see one repository and none of its secrets. Their commits
+/// come back like a pull request; all state is in git refs.
 #[derive(Debug, clap::Parser)]
-#[command(name = "git-coop", bin_name = "git coop", version, arg_required_else_help = true)]
+#[command(
+    name = "git-coop",
+    bin_name = "git coop",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "git coop <agent> [args] runs an agent (claude, codex, gemini, ...) on the live checkout.\n\
+                  git coop help <command> shows the manual of a command."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,17 +32,61 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Completions(completions::Args),
+    Help(help::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
     #[command(external_subcommand)]
     Agent(Vec<OsString>),
 }
 
-/// Runs the parsed command.
-pub fn run(cli: Cli, _context: &Context) -> Result<u8> {
-    match cli.command {
-        Command::Agent(words) => {
-            let name = words.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
-            Err(Error::usage(format!("'{name}' is neither a command nor an agent")).hint("git coop help"))
+/// Every command with its arguments, those of other programs too: help, man pages and completions use it.
+pub fn tree() -> clap::Command {
+    Cli::command().subcommands(SIBLINGS.iter().map(|s| (s.definition)().name(s.name)))
+}
+
+/// Runs `git coop` with the words that follow the program's name.
+pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
+    if let Some(sibling) = words.first().and_then(|word| sibling::find(word)) {
+        return sibling::exec(sibling, words.into_iter().skip(1), &context.env);
+    }
+    let words = std::iter::once(OsString::from("git-coop")).chain(words);
+    let cli = tree().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    match super::parsed_or_exit(cli)?.command {
+        Command::Completions(args) => args.run(context),
+        Command::Help(args) => args.run(context),
+        Command::Agent(words) => Err(unknown(&words, context)?),
+    }
+}
+
+/// The error for a word that is no command and no agent, with the nearest of both.
+fn unknown(words: &[OsString], context: &Context) -> Result<Error> {
+    let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let tree = tree();
+    let agents = Registry::load(&context.env.config_dir())?;
+    let known = tree.get_subcommands().map(clap::Command::get_name).chain(agents.names());
+    let err = Error::usage(format!("'{name}' is neither a command nor an agent"));
+    Ok(match nearest::nearest(&name, known) {
+        Some(near) => err.hint(format!("did you mean: git coop {near}")),
+        None => err.hint("git coop help"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound_and_every_option_is_explained() {
+        let tree = tree();
+        tree.clone().debug_assert();
+        check(&tree);
+    }
+
+    fn check(command: &clap::Command) {
+        assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+        for arg in command.get_arguments().filter(|a| !a.is_hide_set()) {
+            assert!(arg.get_help().is_some(), "{} {} has no help", command.get_name(), arg.get_id());
         }
+        command.get_subcommands().for_each(check);
     }
 }

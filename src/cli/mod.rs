@@ -1,14 +1,18 @@
 //! The command line: one file per command, holding its arguments (their doc comments are the help) and
 //! `run`. Parsing is inert; `run` resolves and calls `flow`.
 
+mod complete;
+pub mod completions;
 pub mod context;
 pub mod dispatch;
+pub mod help;
+mod nearest;
+pub mod sibling;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 pub use context::Context;
+pub use nearest::nearest;
 
 use crate::env::Env;
 use crate::error::Result;
@@ -19,24 +23,36 @@ pub trait Command: clap::Args {
     fn run(self, context: &Context) -> Result<u8>;
 }
 
+#[derive(clap::Parser)]
+struct Only<C: clap::Args> {
+    #[command(flatten)]
+    args: C,
+}
+
+/// The clap definition of a command that is a program of its own; its help comes from the arguments' doc comment.
+pub fn definition<C: Command>(name: &'static str) -> clap::Command {
+    use clap::CommandFactory as _;
+    let shown = format!("git coop {name}");
+    C::augment_args(Only::<C>::command())
+        .name(name)
+        .bin_name(shown)
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+}
+
 /// Entry point of a `git-coop-<name>` binary.
 pub fn single<C: Command>(name: &'static str) -> ExitCode {
-    #[derive(clap::Parser)]
-    struct Only<C: clap::Args> {
-        #[command(flatten)]
-        args: C,
-    }
-    use clap::{CommandFactory as _, FromArgMatches as _};
-    let command =
-        Only::<C>::command().name(name).bin_name(format!("git coop {name}")).version(env!("CARGO_PKG_VERSION"));
-    let parsed = command.try_get_matches_from(std::env::args_os()).and_then(|m| Only::<C>::from_arg_matches(&m));
-    finish(|context| parsed_or_exit(parsed)?.args.run(context))
+    use clap::FromArgMatches as _;
+    let parsed = Only::<C>::from_arg_matches;
+    finish(|context| {
+        let matches = definition::<C>(name).try_get_matches_from(std::env::args_os());
+        parsed_or_exit(matches.and_then(|m| parsed(&m)))?.args.run(context)
+    })
 }
 
 /// Entry point of `git-coop`.
 pub fn main() -> ExitCode {
-    let parsed = dispatch::Cli::try_parse();
-    finish(|context| dispatch::run(parsed_or_exit(parsed)?, context))
+    finish(|context| dispatch::run(std::env::args_os().skip(1).collect(), context))
 }
 
 fn parsed_or_exit<T>(parsed: Result<T, clap::Error>) -> Result<T> {
@@ -45,6 +61,7 @@ fn parsed_or_exit<T>(parsed: Result<T, clap::Error>) -> Result<T> {
 }
 
 fn finish(run: impl FnOnce(&Context) -> Result<u8>) -> ExitCode {
+    std::panic::set_hook(Box::new(ended_by_panic));
     let result = Context::of_process(Env::of_process()).and_then(|context| run(&context));
     match result {
         Ok(code) => ExitCode::from(code),
@@ -53,4 +70,20 @@ fn finish(run: impl FnOnce(&Context) -> Result<u8>) -> ExitCode {
             ExitCode::from(err.kind().code())
         }
     }
+}
+
+/// A reader that went away (`git coop … | head`) ends the program quietly, as SIGPIPE would; everything
+/// else that panics is a bug, whichever thread it is on.
+fn ended_by_panic(info: &std::panic::PanicHookInfo<'_>) {
+    use std::io::Write as _;
+    let payload = info.payload();
+    let literal = payload.downcast_ref::<&str>().copied();
+    let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
+        std::process::exit(crate::exit::BROKEN_PIPE.into());
+    }
+    let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
+    let line = crate::ui::text::printable(&format!("error: this is a bug in git-coop{place}: {text}"));
+    let _ = writeln!(std::io::stderr(), "{line}\nhint: report it with the command that you typed");
+    std::process::exit(crate::exit::BUG.into());
 }
