@@ -23,3 +23,6 @@ pub mod vault;
 pub use definition::Definition;
 pub use home::{Prepare, Prepared};
 pub use registry::Registry;
+
+#[cfg(test)]
+mod tests;
