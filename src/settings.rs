@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::ui::nearest;
 
 /// One knob.
 #[derive(Debug)]
@@ -21,6 +22,19 @@ pub struct Setting {
     pub doc: &'static str,
     /// Checks a value and says what is accepted, so that a typo is an error and never the permissive choice.
     pub check: fn(&str) -> std::result::Result<(), &'static str>,
+}
+
+impl Setting {
+    /// Whether `value` is accepted; empty is unset. Errors: exit 2 with what is.
+    pub fn accept(&self, value: &str) -> Result<()> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        (self.check)(value).map_err(|want| {
+            Error::usage(format!("{} ({}) is '{value}', which is not {want}", self.env, self.git))
+                .hint(format!("git coop config {}", self.git))
+        })
+    }
 }
 
 /// The table.
@@ -59,13 +73,6 @@ pub const SETTINGS: &[Setting] = &[
         default: "512",
         doc: "processes of a box",
         check: |v| v.parse::<u32>().ok().filter(|n| *n >= 16).map(|_| ()).ok_or("a number of at least 16"),
-    },
-    Setting {
-        env: "COOP_GATE",
-        git: "coop.gate",
-        default: "",
-        doc: "command that must pass in a box before a landing",
-        check: |_| Ok(()),
     },
     Setting {
         env: "COOP_FORK_ROOT",
@@ -130,11 +137,25 @@ pub enum Source {
     Default,
 }
 
+impl Source {
+    /// As `git coop config` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::CommandLine => "command line",
+            Source::Environment => "environment",
+            Source::GitConfig => "git config",
+            Source::File => "coop.conf",
+            Source::Default => "default",
+        }
+    }
+}
+
 impl Settings {
     /// Resolves every setting. `git` holds lower-cased keys (`coop.forkroot`), `file` the text of `coop.conf`.
     /// Errors: exit 2 for an unknown value, or an unknown key in `file`.
     pub fn resolve(env: &Env, git: &BTreeMap<String, String>, file: &str) -> Result<Self> {
         let file = parse_file(file)?;
+        refuse_slips(env, git)?;
         let mut out = BTreeMap::new();
         for s in SETTINGS {
             let (value, source) = if let Some(v) = env.str(s.env) {
@@ -146,7 +167,7 @@ impl Settings {
             } else {
                 (s.default.to_owned(), Source::Default)
             };
-            checked(s, &value)?;
+            s.accept(&value)?;
             out.insert(s.env, (value, source));
         }
         Ok(Settings(out))
@@ -165,19 +186,36 @@ impl Settings {
             .iter()
             .find(|s| s.env == name)
             .ok_or_else(|| Error::usage(format!("unknown setting '{name}'")).hint("git coop config"))?;
-        checked(setting, value)?;
+        setting.accept(value)?;
         self.0.insert(setting.env, (value.to_owned(), Source::CommandLine));
         Ok(())
     }
 }
 
-fn checked(s: &Setting, value: &str) -> Result<()> {
-    if value.is_empty() {
-        return Ok(());
+/// A misspelt name would be the permissive choice (`COOP_EGRES=none`): names that are nearly right are
+/// errors. Others may belong to another version.
+fn refuse_slips(env: &Env, git: &BTreeMap<String, String>) -> Result<()> {
+    let slip = |name: &str, near: &str, what: &str| {
+        Err(Error::usage(format!("unknown setting '{name}' in {what}")).hint(format!("did you mean {near}?")))
+    };
+    for (name, _) in env.iter() {
+        let Some(name) = name.to_str().filter(|n| n.starts_with("COOP_") && !n.starts_with("COOP_TEST_")) else {
+            continue;
+        };
+        if !SETTINGS.iter().any(|s| s.env == name)
+            && let Some(near) = nearest(name, SETTINGS.iter().map(|s| s.env))
+        {
+            return slip(name, near, "the environment");
+        }
     }
-    (s.check)(value).map_err(|want| {
-        Error::usage(format!("{} ({}) is '{value}', which is not {want}", s.env, s.git)).hint("git coop config")
-    })
+    for name in git.keys().filter(|key| key.matches('.').count() == 1) {
+        if !SETTINGS.iter().any(|s| s.git.eq_ignore_ascii_case(name))
+            && let Some(near) = nearest(name, SETTINGS.iter().map(|s| s.git))
+        {
+            return slip(name, near, "git config");
+        }
+    }
+    Ok(())
 }
 
 fn parse_file(text: &str) -> Result<BTreeMap<String, String>> {
@@ -192,9 +230,9 @@ fn parse_file(text: &str) -> Result<BTreeMap<String, String>> {
         })?;
         let (key, value) = (key.trim(), value.trim().trim_matches('"'));
         if !SETTINGS.iter().any(|s| s.env == key) {
-            return Err(
-                Error::usage(format!("coop.conf line {}: unknown key '{key}'", number + 1)).hint("git coop config")
-            );
+            let near = nearest(key, SETTINGS.iter().map(|s| s.env));
+            let hint = near.map_or("git coop config".to_owned(), |near| format!("did you mean {near}?"));
+            return Err(Error::usage(format!("coop.conf line {}: unknown key '{key}'", number + 1)).hint(hint));
         }
         out.insert(key.to_owned(), value.to_owned());
     }
@@ -234,6 +272,11 @@ mod tests {
         let env = Env::from_pairs([("COOP_EGRESS", "nonee")]);
         assert_eq!(Settings::resolve(&env, &git, "").expect_err("typo").kind().code(), 2);
         assert!(Settings::resolve(&Env::default(), &git, "COOP_EGRES=none").is_err());
+        let slip = Env::from_pairs([("COOP_EGRES", "none"), ("COOP_TEST_NOW", "1")]);
+        assert_eq!(Settings::resolve(&slip, &git, "").expect_err("slip").hints(), ["did you mean COOP_EGRESS?"]);
+        let slip = BTreeMap::from([("coop.egres".to_owned(), "none".to_owned())]);
+        assert!(Settings::resolve(&Env::default(), &slip, "").is_err());
+        assert!(Settings::resolve(&Env::from_pairs([("COOP_SOMETHING_ELSE", "x")]), &git, "").is_ok());
         assert_eq!(bytes("4g"), Some(4 << 30));
         assert_eq!(bytes("0"), None);
         assert_eq!(millicpus("1.5"), Some(1500));

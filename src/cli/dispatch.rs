@@ -6,10 +6,11 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::agent::Registry;
 use crate::error::{Error, Result};
+use crate::ui::nearest;
 
 use super::sibling::{self, SIBLINGS};
-use super::{Command as _, Context, nearest};
-use super::{completions, help};
+use super::{Command as _, Context};
+use super::{completions, config, help};
 
 /// Run coding agents in disposable boxes, and land what they made
 ///
@@ -33,6 +34,7 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Completions(completions::Args),
+    Config(config::Args),
     Help(help::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
     #[command(external_subcommand)]
@@ -53,6 +55,7 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
     let cli = tree().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     match super::parsed_or_exit(cli)?.command {
         Command::Completions(args) => args.run(context),
+        Command::Config(args) => args.run(context),
         Command::Help(args) => args.run(context),
         Command::Agent(words) => Err(unknown(&words, context)?),
     }
@@ -65,7 +68,7 @@ fn unknown(words: &[OsString], context: &Context) -> Result<Error> {
     let agents = Registry::load(&context.env.config_dir())?;
     let known = tree.get_subcommands().map(clap::Command::get_name).chain(agents.names());
     let err = Error::usage(format!("'{name}' is neither a command nor an agent"));
-    Ok(match nearest::nearest(&name, known) {
+    Ok(match nearest(&name, known) {
         Some(near) => err.hint(format!("did you mean: git coop {near}")),
         None => err.hint("git coop help"),
     })

@@ -6,7 +6,9 @@ use std::process::Stdio;
 
 use crate::error::{Error, Result};
 
-use super::{Command, Context, dispatch, nearest};
+use crate::ui::nearest;
+
+use super::{Command, Context, dispatch};
 
 /// Show the manual of git coop or of one of its commands
 ///
@@ -59,7 +61,7 @@ fn has_page(context: &Context, page: &str) -> bool {
 fn unknown(word: &str, at: &clap::Command) -> Error {
     let names: Vec<&str> = at.get_subcommands().map(clap::Command::get_name).collect();
     let err = Error::usage(format!("there is no command '{word}'"));
-    match nearest::nearest(word, names.iter().copied()) {
+    match nearest(word, names.iter().copied()) {
         Some(name) => err.hint(format!("git coop help {name}")),
         None => err.hint("git coop help"),
     }

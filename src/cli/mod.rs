@@ -3,16 +3,15 @@
 
 mod complete;
 pub mod completions;
+pub mod config;
 pub mod context;
 pub mod dispatch;
 pub mod help;
-mod nearest;
 pub mod sibling;
 
 use std::process::ExitCode;
 
 pub use context::Context;
-pub use nearest::nearest;
 
 use crate::env::Env;
 use crate::error::Result;

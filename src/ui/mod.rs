@@ -1,3 +1,6 @@
 //! What a person or a program sees: text made harmless, tables, colours, progress.
 
+pub mod nearest;
 pub mod text;
+
+pub use nearest::nearest;
