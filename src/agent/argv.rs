@@ -111,7 +111,8 @@ pub fn chooses_own(agent: &Definition, args: &[OsString]) -> bool {
     takes_no_flags(agent, args) || args.iter().take_while(|word| *word != "--").any(listed)
 }
 
-fn takes_no_flags(agent: &Definition, args: &[OsString]) -> bool {
+/// Whether the user's words name a command of the agent itself (`mcp list`, `auth status`), which talks to no model.
+pub fn takes_no_flags(agent: &Definition, args: &[OsString]) -> bool {
     args.first().is_some_and(|word| agent.argv.subcommands.iter().any(|known| word == known.as_str()))
 }
 
