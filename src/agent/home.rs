@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context as _, Error, Kind, Result};
@@ -96,12 +96,13 @@ impl Prepared {
         let account = vault.account_with(definition, profile.as_deref(), &vars);
 
         let home = prepare.scratch.join("home");
-        private_dir(prepare.history_dir)?;
-        private_dir(prepare.scratch)?;
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&home)
-            .or_bug(format!("'{}' is already in use", prepare.scratch.display()))?;
+        let owner = prepare.owner();
+        private_dir(prepare.history_dir, owner)?;
+        private_dir(prepare.scratch, owner)?;
+        if home.symlink_metadata().is_ok() {
+            return Err(Error::bug(format!("'{}' is already in use", prepare.scratch.display())));
+        }
+        private_dir(&home, owner)?;
         // from here on an error drops `prepared`, and with it the copies
         let mut prepared = Prepared {
             binds: definition.home.dirs.iter().map(|dir| (home.join(dir), PathBuf::from(dir))).collect(),
@@ -164,8 +165,7 @@ pub fn recover(registry: &Registry, config_dir: &Path, scratch: &Path) -> Result
 
 impl Source {
     fn fill(&self, home: &Path, prepare: &Prepare<'_>, vars: &BTreeMap<String, OsString>) -> Result<()> {
-        let me = rustix::process::geteuid().as_raw();
-        let owner = (me == 0).then_some((prepare.box_uid, prepare.box_gid));
+        let owner = prepare.owner();
         let failed = || format!("cannot prepare the home of {}", self.definition.display);
 
         let note = serde_json::to_vec(&(&self.definition.name, &self.profile, &self.history_dir)).or_bug(failed())?;
@@ -210,8 +210,10 @@ impl Source {
         if let (Ok(home), Ok(history)) =
             (tree::open_root(&self.scratch.join("home")), tree::open_root(&self.history_dir))
         {
+            let owner = as_root().then(|| std::fs::metadata(&self.history_dir).ok()).flatten();
+            let owner = owner.map(|meta| (meta.uid(), meta.gid()));
             for path in &self.definition.home.history {
-                let copied = tree::copy(&home, &history, Path::new(path), HISTORY, None, false);
+                let copied = tree::copy(&home, &history, Path::new(path), HISTORY, owner, false);
                 kept.history.files += copied.files;
                 kept.history.bytes += copied.bytes;
                 kept.history.skipped += copied.skipped;
@@ -277,10 +279,24 @@ fn variables(
     Ok(out.into_iter().collect())
 }
 
-fn private_dir(path: &Path) -> Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .context(Kind::Usage, format!("cannot create '{}'", path.display()))
+impl Prepare<'_> {
+    /// Files are given away only by root: anybody else runs boxes as himself.
+    fn owner(&self) -> tree::Owner {
+        as_root().then_some((self.box_uid, self.box_gid))
+    }
+}
+
+fn as_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Makes `path` with its parents (0700); what is new belongs to `owner`, who must be able to walk there.
+fn private_dir(path: &Path, owner: tree::Owner) -> Result<()> {
+    let new: Vec<&Path> = path.ancestors().take_while(|dir| dir.symlink_metadata().is_err()).collect();
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.and_then(|()| match owner {
+        Some((uid, gid)) => new.iter().try_for_each(|dir| std::os::unix::fs::lchown(dir, Some(uid), Some(gid))),
+        None => Ok(()),
+    })
+    .context(Kind::Usage, format!("cannot create '{}'", path.display()))
 }

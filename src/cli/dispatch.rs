@@ -10,7 +10,7 @@ use crate::ui::nearest;
 
 use super::sibling::{self, SIBLINGS};
 use super::{Command as _, Context};
-use super::{completions, config, help};
+use super::{completions, config, help, profiles};
 
 /// Run coding agents in disposable boxes, and land what they made
 ///
@@ -36,6 +36,7 @@ enum Command {
     Completions(completions::Args),
     Config(config::Args),
     Help(help::Args),
+    Profiles(profiles::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
     #[command(external_subcommand)]
     Agent(Vec<OsString>),
@@ -57,6 +58,7 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Completions(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Help(args) => args.run(context),
+        Command::Profiles(args) => args.run(context),
         Command::Agent(words) => Err(unknown(&words, context)?),
     }
 }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod context;
 pub mod dispatch;
 pub mod help;
+pub mod profiles;
 pub mod sibling;
 
 use std::process::ExitCode;
