@@ -1,0 +1,9 @@
+//! Integration tests with real git: one binary, one module per topic. They need no runtime; those that do are
+//! in `tests/box`.
+
+mod bad_input;
+mod cli;
+mod docs;
+mod man;
+mod structure;
+mod support;
