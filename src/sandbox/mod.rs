@@ -3,4 +3,22 @@
 //!
 //! This module knows neither git nor agents nor forks: it gets paths and commands.
 
+pub mod argv;
+pub mod boxes;
+mod cgroup;
+mod etc;
+pub mod io;
+pub mod launch;
+pub mod owner;
+mod process;
+pub mod runtime;
+mod seccomp;
 pub mod spec;
+pub mod support;
+mod sys;
+mod terminal;
+
+pub use boxes::{RunningBox, running, stop, sweep};
+pub use io::{Ended, How, Io, Log, Out, Stdin, Tick, Wish};
+pub use launch::{caveats, launch};
+pub use runtime::{System, Usable, detect};

@@ -1,0 +1,29 @@
+//! The command line of a podman box.
+
+use std::ffi::OsString;
+
+use crate::error::Result;
+
+use super::super::runtime::Usable;
+use super::super::spec::BoxSpec;
+use super::{Argv, Place, oci};
+
+pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Argv> {
+    let mut argv = oci::head(usable, spec, place);
+    if let Some(profile) = place.seccomp {
+        let mut option = OsString::from("seccomp=");
+        option.push(profile);
+        argv.pair("--security-opt", option);
+    }
+    if usable.rootless {
+        argv.push("--userns=keep-id"); // the user is the same one inside and outside
+    } else {
+        argv.pair("--user", oci::user(spec.user.uid, spec.user.gid));
+    }
+    // podman fills a memory file system from what is beneath it, which is how a secret would come back
+    argv.pair("--tmpfs", oci::tmpfs(spec, "/tmp".as_ref(), "mode=1777,notmpcopyup")?);
+    argv.pair("--tmpfs", oci::tmpfs(spec, &spec.home, "mode=1777,notmpcopyup")?);
+    oci::mounts(&mut argv, spec, place, ",notmpcopyup")?;
+    oci::tail(&mut argv, usable, spec, place)?;
+    Ok(argv)
+}

@@ -1,0 +1,230 @@
+//! The boxes that run now: found by their labels, stopped with proof, swept when their owner is gone.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+use super::cgroup;
+use super::launch::oci;
+use super::owner::Owner;
+use super::runtime::Usable;
+use super::spec::Runtime;
+use super::support::root;
+use super::sys;
+
+/// A box that runs (or, for containers, is being started or removed).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningBox {
+    /// Id of the run.
+    pub id: String,
+    /// The workspace it works on, as in the specification.
+    pub workspace: String,
+    /// What it is for.
+    pub purpose: String,
+    /// The process that started it.
+    pub owner: Owner,
+    /// Whether that process still runs.
+    pub alive_owner: bool,
+    /// Name of the container, or process id of bubblewrap.
+    handle: String,
+}
+
+/// All boxes of `usable`'s runtime that this user may see. Labels of bubblewrap boxes are read from the process list;
+/// a process inside a box cannot pose as one.
+pub fn running(usable: &Usable) -> Result<Vec<RunningBox>> {
+    match usable.runtime {
+        Runtime::Bwrap => Ok(bubblewraps()),
+        _ => containers(usable),
+    }
+}
+
+/// Ends every box whose id or workspace is `which`, and returns how many when all of them are gone.
+/// Errors: one would not go, exit 70.
+pub fn stop(usable: &Usable, which: &str) -> Result<usize> {
+    let boxes: Vec<_> = running(usable)?.into_iter().filter(|b| b.id == which || b.workspace == which).collect();
+    end(usable, &boxes)?;
+    Ok(boxes.len())
+}
+
+/// Ends the boxes whose owner is gone, and removes what such boxes left. Gives how many boxes.
+pub fn sweep(usable: &Usable) -> Result<usize> {
+    let orphans: Vec<_> = running(usable)?.into_iter().filter(|b| !b.alive_owner).collect();
+    end(usable, &orphans)?;
+    if usable.runtime == Runtime::Bwrap {
+        cgroup::sweep();
+    } else {
+        let uid = rustix::process::geteuid().as_raw();
+        let root = root(&usable.env, super::spec::User { uid, gid: uid });
+        oci::sweep_files(&root.join("run"));
+    }
+    Ok(orphans.len())
+}
+
+/// A sweep in a thread beside a launch, which does not wait for it: what it does not finish the next one does.
+pub(super) fn sweep_aside(usable: &Usable) -> Option<std::thread::JoinHandle<()>> {
+    let usable = usable.clone();
+    let work = move || {
+        let _ = sweep(&usable); // doctor reports what stays
+    };
+    std::thread::Builder::new().name("sweep".into()).spawn(work).ok()
+}
+
+fn end(usable: &Usable, boxes: &[RunningBox]) -> Result<()> {
+    if boxes.is_empty() {
+        return Ok(());
+    }
+    if usable.runtime != Runtime::Bwrap {
+        let names: Vec<String> = boxes.iter().map(|b| b.handle.clone()).collect();
+        return oci::remove(usable, &names);
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut left: Vec<i32> = boxes.iter().filter_map(|b| b.handle.parse().ok()).collect();
+    // the first process of the box's pid namespace takes the rest with it
+    left.extend(left.clone().into_iter().flat_map(descendants));
+    loop {
+        left.retain(|pid| is_process(*pid));
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(
+                Error::bug(format!("process {} of a box would not end", left[0])).hint(format!("kill -9 {}", left[0]))
+            );
+        }
+        for pid in &left {
+            sys::kill(*pid, libc::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn containers(usable: &Usable) -> Result<Vec<RunningBox>> {
+    let args: &[&str] = match usable.runtime {
+        Runtime::Container => &["list", "--all", "--format", "json"],
+        // the same label by name on both; JSON, because a workspace may hold any character
+        Runtime::Podman => &["ps", "--all", "--no-trunc", "--filter", "label=coop.run", "--format", "json"],
+        _ => &["ps", "--all", "--no-trunc", "--filter", "label=coop.run", "--format", DOCKER_ROW],
+    };
+    let ran = oci::run(usable, args);
+    if !ran.ok() {
+        return Err(Error::no_runtime(format!("{} cannot list its boxes: {}", usable.runtime.name(), ran.complaint()))
+            .hint("git coop doctor"));
+    }
+    let mut out = Vec::new();
+    match usable.runtime {
+        Runtime::Docker => {
+            for line in ran.stdout.lines() {
+                if let Ok(row) = serde_json::from_str::<Vec<String>>(line) {
+                    out.extend(from_labels(|key| {
+                        KEYS.iter().position(|k| *k == key).and_then(|i| row.get(i).cloned())
+                    }));
+                }
+            }
+        }
+        _ => {
+            let rows: Vec<serde_json::Value> = serde_json::from_str(ran.stdout.trim()).unwrap_or_default();
+            for row in rows {
+                let labels =
+                    if usable.runtime == Runtime::Podman { &row["Labels"] } else { &row["configuration"]["labels"] };
+                out.extend(from_labels(|key| labels[key].as_str().map(|v| v.replace("%3D", "="))));
+            }
+        }
+    }
+    Ok(out)
+}
+
+const KEYS: [&str; 6] = ["coop.run", "coop.purpose", "coop.workspace", "coop.pid", "coop.start", "coop.boot"];
+
+const DOCKER_ROW: &str = r#"[{{json (.Label "coop.run")}},{{json (.Label "coop.purpose")}},{{json (.Label "coop.workspace")}},{{json (.Label "coop.pid")}},{{json (.Label "coop.start")}},{{json (.Label "coop.boot")}}]"#;
+
+fn from_labels(get: impl Fn(&str) -> Option<String>) -> Option<RunningBox> {
+    let id = get("coop.run").filter(|id| !id.is_empty())?;
+    let owner = Owner {
+        pid: get("coop.pid")?.parse().ok()?,
+        start: get("coop.start")?.parse().ok()?,
+        boot: get("coop.boot").unwrap_or_default(),
+    };
+    Some(RunningBox {
+        handle: format!("coop-{id}"),
+        id,
+        workspace: get("coop.workspace").unwrap_or_default(),
+        purpose: get("coop.purpose").unwrap_or_default(),
+        alive_owner: owner.alive(),
+        owner,
+    })
+}
+
+fn bubblewraps() -> Vec<RunningBox> {
+    let depth = namespaces("self");
+    let mut out: Vec<RunningBox> = Vec::new();
+    for pid in pids() {
+        let Ok(cmdline) = std::fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+        let mut words = cmdline.split(|b| *b == 0);
+        let mut labels: HashMap<String, String> = HashMap::new();
+        while let Some(word) = words.next() {
+            if word != b"--setenv" {
+                continue;
+            }
+            let (Some(key), Some(value)) = (words.next(), words.next()) else { break };
+            if !key.starts_with(b"coop.") {
+                break;
+            }
+            labels.insert(String::from_utf8_lossy(key).into_owned(), String::from_utf8_lossy(value).into_owned());
+        }
+        // a process in a box has one more number than we have: it is not bubblewrap but something inside
+        if !labels.contains_key("coop.run") || namespaces(&pid.to_string()) != depth {
+            continue;
+        }
+        let Some(mut found) = from_labels(|key| labels.get(key).cloned()) else { continue };
+        found.handle = pid.to_string();
+        if !out.iter().any(|b| b.id == found.id) {
+            out.push(found);
+        }
+    }
+    out
+}
+
+/// How many process id namespaces a process is in, counted from ours; 0 when it is gone.
+fn namespaces(pid: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().find_map(|l| l.strip_prefix("NSpid:")).map_or(0, |ids| ids.split_whitespace().count())
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+/// State and parent of a process.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let after = stat.iter().rposition(|b| *b == b')')? + 2;
+    let text = String::from_utf8_lossy(stat.get(after..)?).into_owned();
+    let mut words = text.split(' ');
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
+}
+
+/// Whether the process still runs; one that only waits to be collected does not.
+pub(super) fn is_process(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+/// Every process below `root`, without it.
+pub(super) fn descendants(root: i32) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for pid in pids() {
+        if let Some((_, parent)) = stat(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut out = Vec::new();
+    let mut todo = vec![root];
+    while let Some(pid) = todo.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            out.push(child);
+            todo.push(child);
+        }
+    }
+    out
+}
