@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// One agent CLI, as its TOML file says it.
 #[derive(Debug, Clone, Deserialize)]
@@ -299,9 +299,13 @@ pub struct Usage {
 impl Definition {
     /// Reads and checks one file. `origin` is what an error calls it. Errors: exit 2.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        let definition: Definition =
-            toml::from_str(text).context(Kind::Usage, format!("'{origin}' is not an agent's definition"))?;
-        definition.check().map_err(|what| Error::usage(format!("'{origin}': {what}")))?;
+        let wrong = |what: String| Error::usage(what).hint(format!("mend or remove '{origin}'"));
+        let definition: Definition = toml::from_str(text).map_err(|err| {
+            let line = err.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let place = line.map(|line| format!(" line {line}")).unwrap_or_default();
+            wrong(format!("'{origin}'{place}: {}", err.message().replace('\n', ", ")))
+        })?;
+        definition.check().map_err(|what| wrong(format!("'{origin}': {what}")))?;
         Ok(definition)
     }
 

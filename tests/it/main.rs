@@ -5,5 +5,6 @@ mod bad_input;
 mod cli;
 mod docs;
 mod man;
+mod profiles;
 mod structure;
 mod support;
