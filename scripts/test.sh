@@ -7,9 +7,6 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 cargo=${CARGO:-cargo}
 log=$(mktemp -d "${TMPDIR:-/tmp}/coop-test.XXXXXX") || exit 2
-skips=$log/skips
-: >"$skips"
-export COOP_TEST_SKIPS=$skips   # a test that cannot run here writes its name and the reason, one line
 bad=0
 
 finish() {
@@ -33,19 +30,21 @@ fi
 
 step 'runtimes' tests/fixtures/runtimes.sh start
 
-# one build for all targets; a failing target does not hide the next
-step 'tests' "$cargo" test --locked --no-fail-fast 2>&1 | tee "$log/out"
+# one build for all targets; a failing target does not hide the next. A test that cannot run here says so in a
+# line "SKIPPED: reason", which cargo shows with the output of tests that passed; the rest of that is left out.
+step 'tests' "$cargo" test --locked --no-fail-fast -- --show-output 2>&1 | tee "$log/out" |
+	awk '/^successes:$/ { hide = 1 } /^failures:$|^test result: / { hide = 0 } !hide'
 [ "${PIPESTATUS[0]}" = 0 ] || bad=1
-
-if [ -s "$skips" ]; then
-	printf '== skipped\n'
-	sort -u "$skips"
+grep '^SKIPPED: ' "$log/out" | sort | uniq -c >"$log/skips"
+if [ -s "$log/skips" ]; then
+	printf '== skipped (how often, why)\n'
+	cat "$log/skips"
 fi
 
 sum() { # word after the number in cargo's result lines
 	sed -n "s/^test result: .* \([0-9][0-9]*\) $1.*/\1/p" "$log/out" | awk '{ n += $1 } END { print n + 0 }'
 }
-passed=$(sum passed) failed=$(sum failed) skipped=$(($(sum ignored) + $(sort -u "$skips" | wc -l)))
+passed=$(sum passed) failed=$(sum failed) skipped=$(($(sum ignored) + $(grep -c '^SKIPPED: ' "$log/out")))
 # a target that did not compile or was killed has no result line
 if [ $bad != 0 ] && [ "$failed" = 0 ]; then
 	failed=1
