@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use crate::endpoint::Endpoint;
 use crate::tools::{run, try_run};
 
 /// Key that the user put into `agents/env`.
@@ -67,21 +66,16 @@ impl Sample {
         command.current_dir(self.repo());
         command
     }
-    /// Asserts that `commit` holds `file` as the endpoint's script writes it, by the user, on top of the first commit.
-    pub fn assert_work(&self, commit: &str, file: &str, endpoint: &Endpoint) {
-        let log = || format!("{}\n{}", self.git(&["log", "--all", "--format=%h %an %s %D"]), endpoint.requests());
+    /// Asserts that `commit` holds `file` as the script writes it, by the user, on top of the first commit.
+    pub fn assert_work(&self, commit: &str, file: &str, requests: &str) {
+        let log = || format!("{}\n{requests}", self.git(&["log", "--all", "--format=%h %an %s %D"]));
         let shown = try_run(self.command("git").args(["show", &format!("{commit}:{file}")]));
         assert_eq!(String::from_utf8_lossy(&shown.stdout), "written by the agent\n", "{}", log());
         let author = self.git(&["log", "-1", "--format=%an <%ae> / %cn / %s", commit]);
         assert_eq!(author, "Ada Lovelace <ada@example.invalid> / Ada Lovelace / Work of the agent", "{}", log());
         assert_eq!(self.git(&["rev-list", "--count", commit]), "2", "{}", log());
-        assert!(endpoint.requests().contains(KEY), "the key of agents/env was used: {}", endpoint.requests());
+        assert!(requests.contains(KEY), "the key of agents/env was used: {requests}");
     }
-}
-
-/// The exit code, with both streams in the message of a failure.
-pub fn assert_exit(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{}", crate::tools::both(output));
 }
 
 /// What to ask an agent for: the script reads the file's path from it.

@@ -51,6 +51,12 @@ pub fn docker_works() -> bool {
     *ANSWER.get_or_init(|| Command::new("docker").arg("version").output().is_ok_and(|o| o.status.success()))
 }
 
+/// Whether bubblewrap can make a box.
+pub fn bwrap_works() -> bool {
+    let try_it = ["--unshare-user", "--ro-bind", "/", "/", "true"];
+    Command::new("bwrap").args(try_it).output().is_ok_and(|o| o.status.success())
+}
+
 /// The files of these tests.
 pub fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agent")

@@ -42,11 +42,12 @@ function anthropic(req, res, body, id) {
     if (message.role !== "user") continue;
     const parts = typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
     const results = parts.filter((part) => part.type === "tool_result").length;
-    done += results;
-    if (results === 0) {
-      prompt = parts.map((part) => part.text ?? "").join("\n");
+    const text = parts.map((part) => part.text ?? "").join("\n");
+    if (/FILE=/.test(text)) {
+      prompt = text;
       break;
     }
+    done += results; // a message without either is a reminder that the agent gave itself
   }
   const names = (body.tools ?? []).map((tool) => tool.name);
   const step = names.length ? plan(done, prompt) : { say: '{"title":"A test"}' };
