@@ -1,2 +1,4 @@
-//! `git-coop-fork`.
-fn main() {}
+//! `git coop fork`.
+fn main() -> std::process::ExitCode {
+    coop::cli::single::<coop::cli::fork::Args>("fork")
+}

@@ -37,6 +37,8 @@ enum Command {
     Config(config::Args),
     Help(help::Args),
     Profiles(profiles::Args),
+    Run(super::run::Args),
+    Shell(super::shell::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
     #[command(external_subcommand)]
     Agent(Vec<OsString>),
@@ -59,6 +61,8 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Config(args) => args.run(context),
         Command::Help(args) => args.run(context),
         Command::Profiles(args) => args.run(context),
+        Command::Run(args) => args.run(context),
+        Command::Shell(args) => args.run(context),
         Command::Agent(words) => Err(unknown(&words, context)?),
     }
 }

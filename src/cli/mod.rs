@@ -9,6 +9,11 @@ pub mod dispatch;
 pub mod help;
 pub mod profiles;
 pub mod sibling;
+pub mod fork;
+pub mod out;
+pub mod run;
+pub mod shell;
+pub mod terminal;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,8 @@ pub struct Sibling {
 }
 
 /// The programs that this version has.
-pub const SIBLINGS: &[Sibling] = &[];
+pub const SIBLINGS: &[Sibling] =
+    &[Sibling { name: "fork", aliases: &[], definition: super::definition::<super::fork::Args> }];
 
 /// The sibling called `word`.
 pub fn find(word: &OsStr) -> Option<&'static Sibling> {

@@ -1,2 +1,17 @@
 //! The use cases: the only place that combines the parts.
 pub mod agent;
+pub mod coop;
+pub mod fork;
+pub mod identity;
+#[allow(missing_docs)]
+pub mod image;
+pub mod import;
+pub mod live;
+pub mod lock;
+pub mod session;
+pub mod shadows;
+pub mod verify;
+pub mod watch;
+pub mod workspace;
+
+pub use coop::Coop;

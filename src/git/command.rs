@@ -127,6 +127,13 @@ impl Git {
         self.command.env(key, value);
         self
     }
+    /// Names the work tree for commands that need one. They run in it, so never with a repository whose
+    /// git directory is not the host's own.
+    #[must_use]
+    pub fn in_work_tree(mut self, repo: &Repo) -> Self {
+        self.command.env("GIT_WORK_TREE", &repo.work_tree).current_dir(&repo.work_tree);
+        self
+    }
     /// Bytes for standard input; without them it is empty.
     #[must_use]
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {

@@ -5,9 +5,20 @@
 //! anybody runs from here. Refs are read and written by git itself (gix writes loose refs that git
 //! cannot see in reftable repositories); gix reads and writes objects, trees, index and config.
 
+pub mod bundle;
+pub mod checkout;
 pub mod command;
+pub mod index;
 pub mod objects;
+pub mod oid;
+pub mod private;
+pub mod refs;
 pub mod repo;
+pub mod seed;
+pub mod shape;
+pub mod worktree;
+pub mod write;
 
 pub use command::Git;
+pub use oid::Oid;
 pub use repo::Repo;

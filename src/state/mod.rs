@@ -1,1 +1,11 @@
-//! What is true, in refs (`gitcoop-refs(7)`).
+//! What is true, in refs (`gitcoop-refs(7)`): one ref per entity, an event commit per change whose last
+//! paragraph is the whole snapshot as trailers. Nothing here is cached anywhere else.
+
+pub mod archive;
+pub mod event;
+pub mod fork;
+pub mod name;
+
+pub use event::{Event, Store};
+pub use fork::{Fork, ForkState};
+pub use name::ForkName;

@@ -1,6 +1,7 @@
 //! What a person or a program sees: text made harmless, tables, colours, progress.
 
 pub mod nearest;
+pub mod table;
 pub mod text;
 
 pub use nearest::nearest;

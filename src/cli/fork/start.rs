@@ -1,0 +1,106 @@
+//! `git coop fork NAME [AGENT]`: open or go on.
+
+use std::ffi::OsString;
+
+use crate::error::{Error, Result};
+use crate::flow::fork::{remove, work};
+use crate::flow::session::Job;
+use crate::state::{Fork, ForkName};
+use crate::ui::text;
+
+use super::super::{Command, Context, terminal};
+
+/// The words after `git coop fork`, when they do not begin with a verb.
+#[derive(Debug, clap::Parser)]
+#[command(name = "git coop fork", disable_help_subcommand = true)]
+pub struct Line {
+    /// The arguments.
+    #[command(flatten)]
+    pub args: Args,
+}
+
+/// Open a fork, or go on with it
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the fork: lower-case letters, digits, '.', '_' and '-'
+    name: String,
+    /// The agent; a fork remembers its agent
+    agent: Option<String>,
+    /// Start the agent afresh instead of going on with its last session
+    #[arg(long, short = 'n')]
+    new: bool,
+    /// Remove the fork and make it anew, if nothing would be lost
+    #[arg(long)]
+    fresh: bool,
+    /// With --fresh: even if something would be lost
+    #[arg(long, requires = "fresh")]
+    force: bool,
+    /// Commit to start from (default: HEAD)
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+    /// Profile of the agent
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Arguments for the agent, or without an agent the command to run
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Command for Args {
+    fn run(self, context: &Context) -> Result<u8> {
+        let name = ForkName::parse(&self.name)?;
+        let coop = super::coop(context)?;
+        if self.agent.is_none() && self.command.is_empty() {
+            let remembered = Fork::find(&coop.repo, &coop.env, &name)?.and_then(|f| f.get("Agent").map(str::to_owned));
+            if remembered.is_none() {
+                return Err(Error::usage(format!("fork '{name}' has no agent yet"))
+                    .hint(format!("git coop fork {name} claude, or git coop fork {name} -- COMMAND")));
+            }
+        }
+        coop.shape.identity()?;
+        let usable = coop.runtime()?;
+        if self.fresh && Fork::find(&coop.repo, &coop.env, &name)?.is_some() {
+            remove::remove(&coop, &name, self.force)?;
+        }
+        let mut opened = work::open(&coop, &usable, &name, self.base.as_deref())?;
+        if opened.created {
+            eprintln!("fork '{name}' at {} ({})", opened.fork.path.display(), opened.fork.base.short());
+        }
+        let who = shown(&self.command);
+        let job = Job { purpose: "run", command: self.command, terminal: terminal::both(), ..Job::default() };
+        let (ended, report) = work::run(&coop, &usable, &mut opened, &who, job)?;
+        summary(&opened.fork, &report);
+        Ok(u8::try_from(ended.status & 0xff).unwrap_or(1))
+    }
+}
+
+/// The program's name, for events.
+fn shown(command: &[OsString]) -> String {
+    let program = command.first().map(|c| c.to_string_lossy().into_owned()).unwrap_or_default();
+    program.rsplit('/').next().unwrap_or_default().chars().take(24).collect()
+}
+
+/// What came back, on stderr.
+pub fn summary(fork: &Fork, report: &crate::flow::fork::finish::Report) {
+    match report.ahead {
+        0 => eprintln!("fork '{}': no commits", fork.name),
+        n => {
+            let changes = fork.get("Changes").unwrap_or_default();
+            eprintln!("fork '{}': {}, {changes}", fork.name, text::count(n, "commit"));
+        }
+    }
+    if report.uncommitted > 0 {
+        let paths = text::count(report.uncommitted, "path");
+        eprintln!("fork '{}': {paths} not committed in {}", fork.name, fork.path.display());
+    }
+    for name in &report.kept {
+        eprintln!("fork '{}': other commits are kept in {name}", fork.name);
+    }
+    for found in &report.gitlinks {
+        eprintln!("warning: the box committed a {}", found.shown());
+        eprintln!("hint: git coop fork accept {} lets the host's work tree follow", fork.name);
+    }
+    if report.ahead > 0 {
+        eprintln!("hint: git coop review {}", fork.name);
+    }
+}

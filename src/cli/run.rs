@@ -1,0 +1,37 @@
+//! `git coop run`: one command in the box.
+
+use std::ffi::OsString;
+
+use crate::error::Result;
+use crate::flow::session::Job;
+use crate::flow::{Coop, live};
+
+use super::{Command, Context, terminal};
+
+/// Run one command in a box on the live checkout
+///
+/// The command sees this repository at its real path and nothing else of the host; files with secret names
+/// are blank. Its edits are live; its commits come back when it ends, and your branch moves forward. The exit
+/// status is the command's own.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Command for Args {
+    fn run(self, context: &Context) -> Result<u8> {
+        run(context, "run", self.command)
+    }
+}
+
+/// Runs `command` on the live checkout, from the directory the user is in.
+pub fn run(context: &Context, purpose: &'static str, command: Vec<OsString>) -> Result<u8> {
+    let repo = context.repo()?;
+    let settings = context.settings(Some(&repo))?;
+    let coop = Coop::open(&context.env, repo, settings)?;
+    let workdir = context.cwd.canonicalize().ok();
+    let job = Job { purpose, command, workdir, terminal: terminal::both(), ..Job::default() };
+    live::run(&coop, job)
+}

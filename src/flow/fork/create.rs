@@ -1,0 +1,128 @@
+//! Makes a fork. Its refs come last, in one transaction that must not find them: a run that is killed
+//! before leaves files that no ref names, and the next `git coop fork` of that name removes them.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::git::refs::{self, Edit, Old};
+use crate::git::{Oid, checkout, private, seed, worktree};
+use crate::state::{Fork, ForkName, ForkState, Store};
+
+use super::super::{Coop, coop, live};
+
+/// Makes the fork `name` at `base` (any revision; HEAD where unset). The caller holds its lock.
+/// Errors leave nothing behind: exit 2 for what the user can mend, exit 3 for a lost race.
+pub fn create(coop: &Coop, name: &ForkName, base: Option<&str>) -> Result<Fork> {
+    let (repo, env) = (&coop.repo, &coop.env);
+    coop.shape.identity()?;
+    let base = match base {
+        Some(rev) => refs::resolve_commit(repo, env, rev)?,
+        None => refs::read(repo, env, "HEAD^{commit}")?.ok_or_else(|| {
+            Error::usage("there is no commit to fork from").hint("git add -A && git commit makes the first one")
+        })?,
+    };
+    let path = super::place(coop, name)?;
+    let own = super::own_dir(coop, name);
+    sweep_leftover(coop, &own, &path)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(Error::usage(format!("'{}' is in the way of the fork", path.display()))
+            .hint("move it, or choose another name"));
+    }
+    let made = make(coop, name, &base, &path, &own);
+    if made.is_err() {
+        let _ = sweep_leftover(coop, &own, &path);
+    }
+    made
+}
+
+fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Result<Fork> {
+    let (repo, env) = (&coop.repo, &coop.env);
+    std::fs::create_dir_all(own).context(Kind::Usage, format!("cannot write '{}'", own.display()))?;
+    let progress = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // packing and checking out need each other's results for nothing, and there are two cores
+    let (store, files) = std::thread::scope(|scope| {
+        let store = scope.spawn(|| {
+            seed::ensure(repo, env, base, progress, |work| {
+                if work == seed::Work::Full {
+                    eprintln!("packing the commits that forks may see (once per repository)");
+                }
+            })
+        });
+        let files = check_out(coop, base, path);
+        (store.join().unwrap_or_else(|_| Err(Error::bug("the packing thread died"))), files)
+    });
+    store?;
+    let (tree, submodules) = files?;
+    let owner = coop.owner()?;
+    let branch = format!("refs/heads/{name}");
+    let exclude = std::fs::read(repo.common_dir.join("info/exclude")).unwrap_or_default();
+    private::create(
+        &own.join("git"),
+        &private::Seed {
+            shape: &coop.shape,
+            branch: Some(&branch),
+            tip: Some(base),
+            refs: &[(branch.clone(), base.clone())],
+            index: Some(&tree.git_dir.join("index")),
+            exclude: &exclude,
+            alternates: &[],
+            sparse: false,
+        },
+    )?;
+    live::gitfile(own)?;
+    coop::give(&own.join("git"), owner)?;
+    coop::give(path, owner)?;
+    let mut fork = Fork {
+        name: name.clone(),
+        tip: None,
+        updated: 0,
+        state: ForkState::Open,
+        base: base.clone(),
+        head: base.clone(),
+        path: path.to_owned(),
+        more: Vec::new(),
+    };
+    if let Some(branch) = refs::head_branch(repo, env)? {
+        fork.set("Branch", branch.trim_start_matches("refs/heads/"));
+    }
+    fork.set("Host", coop.host());
+    fork.set("Ahead", "0");
+    let store = Store::open(repo, env)?;
+    let head = Edit::set(name.head_ref(), Old::Missing, base.clone());
+    fork.record(&store, &format!("open at {}", base.short()), vec![head])?;
+    if submodules > 0 {
+        eprintln!("note: {submodules} submodules are empty in the fork");
+    }
+    Ok(fork)
+}
+
+fn check_out(coop: &Coop, base: &Oid, path: &Path) -> Result<(crate::git::Repo, usize)> {
+    let root = path.parent().unwrap_or(path);
+    let fresh = root.symlink_metadata().is_err();
+    std::fs::create_dir_all(root)
+        .context(Kind::Usage, format!("cannot make '{}'", root.display()))
+        .map_err(|err| err.hint("git config coop.forkRoot DIR puts forks elsewhere"))?;
+    if fresh {
+        coop::give(root, coop.owner()?)?;
+    }
+    let git_dir = worktree::add(&coop.repo, &coop.env, path, base)?;
+    let interrupt = AtomicBool::new(false);
+    let written = checkout::checkout(&coop.repo, base, path, &git_dir.join("index"), &interrupt)?;
+    Ok((worktree::as_repo(&coop.repo, path)?, written.submodules))
+}
+
+/// Removes what a killed creation left. Only called with the fork's lock held and no ref of it: coop's
+/// own directory is there, so the work tree beside it is ours, and no box has seen it yet.
+fn sweep_leftover(coop: &Coop, own: &Path, path: &Path) -> Result<()> {
+    if own.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    if let Ok(git_dir) = worktree::git_dir_of(&coop.repo, path) {
+        if path.symlink_metadata().is_ok() {
+            std::fs::remove_dir_all(path).or_bug(format!("cannot remove '{}'", path.display()))?;
+        }
+        worktree::forget(&coop.repo, &git_dir)?;
+    }
+    std::fs::remove_dir_all(own).or_bug(format!("cannot remove '{}'", own.display()))
+}

@@ -1,0 +1,91 @@
+//! One run in a fork: open or re-enter, let the box work, bring back what it made.
+
+use std::fs::File;
+
+use crate::error::{Context as _, Kind, Result};
+use crate::sandbox::boxes;
+use crate::sandbox::io::{Ended, How};
+use crate::sandbox::runtime::Usable;
+use crate::state::{Fork, ForkName, ForkState, Store};
+
+use super::super::session::{self, Job, Scratch};
+use super::super::{Coop, coop, shadows, verify};
+use super::finish::{self, Report};
+
+/// A fork that this process has taken.
+pub struct Opened {
+    /// The record.
+    pub fork: Fork,
+    /// Whether it was made just now.
+    pub created: bool,
+    _lock: super::super::lock::Lock,
+}
+
+/// Opens the fork or makes it. Errors: exit 3 where another process is at work on it.
+pub fn open(coop: &Coop, usable: &Usable, name: &ForkName, base: Option<&str>) -> Result<Opened> {
+    let lock = super::take(coop, name)?;
+    if let Some(fork) = Fork::find(&coop.repo, &coop.env, name)? {
+        if base.is_some() {
+            return Err(crate::Error::usage(format!("fork '{name}' is there already: its base cannot change"))
+                .hint(format!("git coop fork {name} --fresh --base REV makes it anew")));
+        }
+        let mut opened = Opened { fork, created: false, _lock: lock };
+        mend(coop, usable, &mut opened.fork)?;
+        return Ok(opened);
+    }
+    let fork = super::create::create(coop, name, base)?;
+    Ok(Opened { fork, created: true, _lock: lock })
+}
+
+/// A run that was killed: its box is ended and its commits are brought back, before anything new starts.
+fn mend(coop: &Coop, usable: &Usable, fork: &mut Fork) -> Result<()> {
+    if fork.state != ForkState::Working {
+        return Ok(());
+    }
+    eprintln!("note: the last run of '{}' was killed; bringing back what it made", fork.name);
+    boxes::stop(usable, &format!("fork:{}", fork.path.display()))?;
+    match finish::finish(coop, usable, fork, "brought back after a kill", None) {
+        Err(err) if err.kind() == Kind::No => {
+            eprint!("{}", err.render()); // recorded; the fork can be entered to look
+            Ok(())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// Runs `job` in the fork. `who` names it in the events (`claude`, or the command).
+pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Job) -> Result<(Ended, Report)> {
+    let id = coop::fresh_id()?;
+    let scratch = Scratch::new(coop, &id)?;
+    let fork = &mut opened.fork;
+    let workspace = super::workspace(coop, fork)?;
+    let plan = shadows::plan(coop, &workspace.tree)?;
+    let terminal = job.terminal;
+    let spec = session::spec(coop, usable, &workspace, &plan, &id, scratch.path(), job)?;
+    let log = File::create(super::log_path(coop, &fork.name)).or_bug("cannot write the log")?;
+    let oddities = verify::walk(&workspace.tree);
+    fork.state = ForkState::Working;
+    fork.set("Box", &id);
+    fork.set("Host", coop.host());
+    let store = Store::open(&coop.repo, &coop.env)?;
+    fork.record(&store, &format!("{who} at work"), Vec::new())?;
+    let ended = session::run(usable, &spec, session::io(terminal, Some(log), None));
+    let (what, exit) = match &ended {
+        Ok(ended) => (ending(who, ended), Some(ended.status)),
+        Err(err) => (format!("{who} could not start: {}", err.message()), None),
+    };
+    let report = finish::finish(coop, usable, fork, &what, exit)?;
+    super::super::live::report_new(&oddities, &verify::walk(&workspace.tree));
+    Ok((ended?, report))
+}
+
+fn ending(who: &str, ended: &Ended) -> String {
+    match ended.how {
+        How::Exited if ended.status == 0 => format!("{who} ended"),
+        How::Exited if ended.status > 128 => format!("{who} was killed by signal {}", ended.status - 128),
+        How::Exited => format!("{who} ended with exit {}", ended.status),
+        How::TimedOut => format!("{who} ran out of time"),
+        How::OutputLimit => format!("{who} printed too much and was ended"),
+        _ => format!("{who} was stopped"),
+    }
+}

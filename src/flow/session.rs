@@ -1,0 +1,123 @@
+//! One run in a box on a workspace: every agent, shell, gate and command goes through [`run`].
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::sandbox::io::{Ended, Io, Log, Stdin, Tick, Wish};
+use crate::sandbox::launch::launch;
+use crate::sandbox::runtime::Usable;
+use crate::sandbox::spec::{BoxSpec, Egress, Mount, Runtime};
+use crate::secret::shadow::Plan;
+
+use super::workspace::Workspace;
+use super::{Coop, identity};
+
+/// Home of the user in a box.
+pub const HOME: &str = "/home/agent";
+
+/// What a run is for, and what it runs.
+#[derive(Debug, Default)]
+pub struct Job {
+    /// `agent`, `run`, `shell`, `gate`, `doctor`.
+    pub purpose: &'static str,
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// More environment.
+    pub env: Vec<(String, OsString)>,
+    /// More mounts (an agent's home), after those of the workspace.
+    pub mounts: Vec<Mount>,
+    /// Directories in front of `PATH`.
+    pub path_prefix: Vec<PathBuf>,
+    /// Directory to start in, below the work tree; the top where unset.
+    pub workdir: Option<PathBuf>,
+    /// A terminal of its own; without one the streams are forwarded as they are.
+    pub terminal: bool,
+    /// The work tree cannot be written (auditors).
+    pub read_only: bool,
+    /// Another egress than the settings'.
+    pub egress: Option<Egress>,
+}
+
+/// The specification of the box for `job` on `workspace`. `scratch` is a fresh host directory of this run.
+pub fn spec(
+    coop: &Coop,
+    usable: &Usable,
+    workspace: &Workspace,
+    plan: &Plan,
+    id: &str,
+    scratch: &Path,
+    job: Job,
+) -> Result<BoxSpec> {
+    let home = PathBuf::from(HOME);
+    let mut mounts = workspace.mounts(plan, job.read_only);
+    mounts.extend(identity::mounts(scratch, &home, &coop.shape)?);
+    mounts.extend(job.mounts);
+    let workdir = job.workdir.filter(|dir| dir.starts_with(&workspace.tree)).unwrap_or_else(|| workspace.tree.clone());
+    Ok(BoxSpec {
+        id: id.to_owned(),
+        purpose: job.purpose.to_owned(),
+        workspace: workspace.label.clone(),
+        mounts,
+        workdir,
+        home,
+        env: job.env,
+        path_prefix: job.path_prefix,
+        command: job.command,
+        user: workspace.owner,
+        limits: coop.limits(),
+        egress: match job.egress {
+            Some(egress) => egress,
+            None => coop.egress()?,
+        },
+        image: image(coop, usable)?,
+    })
+}
+
+/// The image that boxes of this repository start from; `None` under bubblewrap. Errors: exit 5 where it was not built.
+pub fn image(coop: &Coop, usable: &Usable) -> Result<Option<String>> {
+    if usable.runtime == Runtime::Bwrap {
+        return Ok(None);
+    }
+    super::image::for_run(coop, usable).map(Some)
+}
+
+/// A host directory of one run, removed when dropped: generated files that a box reads.
+#[derive(Debug)]
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    /// Makes it below coop's own directory, readable for the user of boxes.
+    pub fn new(coop: &Coop, id: &str) -> Result<Scratch> {
+        let dir = coop.dir("run")?;
+        let made = tempfile::Builder::new()
+            .prefix(&format!("{id}-"))
+            .tempdir_in(dir)
+            .or_bug("cannot make a scratch directory")?;
+        std::fs::set_permissions(made.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .or_bug("cannot set permissions")?;
+        Ok(Scratch(made))
+    }
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// A log keeps this much of what a box prints (bytes).
+pub const LOG_LIMIT: u64 = 64 << 20;
+
+/// The streams of a job: the user's terminal or pipes, a copy in `log`, and `tick` about twice a second.
+pub fn io<'a>(terminal: bool, log: Option<File>, tick: Option<&'a mut dyn FnMut(Tick) -> Wish>) -> Io<'a> {
+    let log = log.map(|file| Log { file, limit: LOG_LIMIT });
+    Io { stdin: Stdin::Inherit, terminal, log, tick, ..Io::default() }
+}
+
+/// Starts the box and waits for its end.
+pub fn run(usable: &Usable, spec: &BoxSpec, io: Io<'_>) -> Result<Ended> {
+    if spec.command.is_empty() {
+        return Err(Error::usage("no command to run").hint("git coop run -- COMMAND"));
+    }
+    launch(usable, spec, io).map_err(|err| if err.kind() == Kind::Bug { err.hint("git coop doctor") } else { err })
+}

@@ -1,0 +1,91 @@
+//! A workspace: a work tree that the host owns plus a private git directory that only boxes write.
+//! The live checkout and forks are the same thing from here on.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::git::private::{GIT_DIR, OBJECTS};
+use crate::sandbox::spec::{Mount, User};
+use crate::secret::shadow::{Kind, Plan};
+
+/// How the work tree names its git directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DotGit {
+    /// `.git` is a directory: the private one covers it.
+    Directory,
+    /// `.git` is a file: a gitfile of ours, at this host path, covers it and names the private directory.
+    File(PathBuf),
+}
+
+/// Where everything is on the host.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// Label of boxes on it: `live:<path>` or `fork:<path>`.
+    pub label: String,
+    /// Top of the work tree: the same absolute path on the host and in a box.
+    pub tree: PathBuf,
+    /// The private git directory. Only boxes write it; after its first box the host never opens it.
+    pub private: PathBuf,
+    /// How `.git` is covered.
+    pub dot_git: DotGit,
+    /// The object store that boxes read.
+    pub objects: PathBuf,
+    /// Stores that `objects` borrows from, seen in a box at their own paths.
+    pub alternates: Vec<PathBuf>,
+    /// Who boxes run as.
+    pub owner: User,
+}
+
+impl Workspace {
+    /// The text of the gitfile for [`DotGit::File`].
+    pub const GITFILE: &'static str = "gitdir: /coop/git\n";
+
+    /// The mounts of a box that works here: the tree, the private git directory over `.git`, objects
+    /// read-only, and a blank over every secret and every nested git directory.
+    pub fn mounts(&self, plan: &Plan, read_only: bool) -> Vec<Mount> {
+        let mut mounts =
+            vec![Mount::Bind { source: self.tree.clone(), target: self.tree.clone(), writable: !read_only }];
+        let dot_git = self.tree.join(".git");
+        match &self.dot_git {
+            DotGit::Directory => mounts.push(Mount::rw(&self.private, dot_git)),
+            DotGit::File(gitfile) => {
+                mounts.push(Mount::ro(gitfile, dot_git));
+                mounts.push(Mount::rw(&self.private, GIT_DIR));
+            }
+        }
+        mounts.extend(self.object_mounts());
+        // the git directory of a nested repository is hidden: an agent that writes one runs code on the
+        // host at the user's next command there, and binding it read-only would take a source from a
+        // directory that boxes write
+        mounts.extend(plan.nested_git.iter().map(|path| {
+            let target = self.tree.join(path);
+            if target.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+                Mount::BlankDir { target }
+            } else {
+                Mount::BlankFile { target }
+            }
+        }));
+        mounts.extend(plan.shadows.iter().map(|shadow| {
+            let target = self.tree.join(OsStr::from_bytes(&shadow.path));
+            match shadow.kind {
+                Kind::File => Mount::BlankFile { target },
+                Kind::Dir => Mount::BlankDir { target },
+            }
+        }));
+        mounts
+    }
+
+    /// The mounts of a box that only reads the private git directory: where a bundle is written.
+    pub fn bundle_mounts(&self) -> Vec<Mount> {
+        let mut mounts = vec![Mount::ro(&self.private, GIT_DIR)];
+        mounts.extend(self.object_mounts());
+        mounts
+    }
+
+    fn object_mounts(&self) -> Vec<Mount> {
+        let mut mounts = vec![Mount::ro(&self.objects, OBJECTS)];
+        mounts.extend(self.alternates.iter().map(|path| Mount::ro(path, path)));
+        mounts
+    }
+}

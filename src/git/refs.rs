@@ -1,0 +1,130 @@
+//! Refs, read and written by git: several move in one transaction or none do, and every write names the
+//! value that it replaces. A blind write cannot be expressed.
+
+use crate::env::Env;
+use crate::error::{Error, Result};
+
+use super::{Git, Oid, Repo};
+
+/// What a ref must be for a write to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Old {
+    /// The ref must not exist.
+    Missing,
+    /// The ref must have this value.
+    Is(Oid),
+}
+
+impl From<Option<Oid>> for Old {
+    fn from(value: Option<Oid>) -> Self {
+        value.map_or(Old::Missing, Old::Is)
+    }
+}
+
+/// One ref of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Full name, `refs/…` or `HEAD`.
+    pub name: String,
+    /// The value it replaces.
+    pub old: Old,
+    /// The new value; `None` deletes.
+    pub new: Option<Oid>,
+}
+
+impl Edit {
+    /// Creates or updates `name`.
+    pub fn set(name: impl Into<String>, old: impl Into<Old>, new: Oid) -> Self {
+        Edit { name: name.into(), old: old.into(), new: Some(new) }
+    }
+    /// Deletes `name`.
+    pub fn delete(name: impl Into<String>, old: Oid) -> Self {
+        Edit { name: name.into(), old: Old::Is(old), new: None }
+    }
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a lost race has to be handled"]
+pub enum Outcome {
+    /// Every ref moved.
+    Done,
+    /// Some ref was not what was expected; nothing moved.
+    Lost,
+}
+
+/// Runs `edits` as one transaction with reflogs (`git help update-ref`, "start/prepare/commit").
+/// Errors where git failed for another reason than a lost race.
+pub fn transaction(repo: &Repo, env: &Env, message: &str, edits: &[Edit]) -> Result<Outcome> {
+    let mut input = b"start\0".to_vec();
+    for edit in edits {
+        if edit.name == "HEAD" {
+            input.extend_from_slice(b"option no-deref\0");
+        }
+        match (&edit.new, &edit.old) {
+            (Some(new), Old::Missing) => push(&mut input, &["create ", &edit.name, "\0", new.as_str(), "\0"]),
+            (Some(new), Old::Is(old)) => {
+                push(&mut input, &["update ", &edit.name, "\0", new.as_str(), "\0", old.as_str(), "\0"]);
+            }
+            (None, Old::Is(old)) => push(&mut input, &["delete ", &edit.name, "\0", old.as_str(), "\0"]),
+            (None, Old::Missing) => {}
+        }
+    }
+    input.extend_from_slice(b"prepare\0commit\0");
+    let output = Git::new(repo, env)
+        .args(["update-ref", "--create-reflog", "-m", message, "-z", "--stdin"])
+        .input(input)
+        .output()?;
+    if output.status.success() {
+        return Ok(Outcome::Done);
+    }
+    // git's message is never parsed to decide: what the refs are now decides
+    for edit in edits {
+        let now = read(repo, env, &edit.name)?;
+        if Old::from(now) != edit.old {
+            return Ok(Outcome::Lost);
+        }
+    }
+    if String::from_utf8_lossy(&output.stderr).contains(".lock") {
+        return Ok(Outcome::Lost); // another writer held the lock and has not finished, or died: re-read and retry
+    }
+    Err(super::command::failed("update-ref", &output))
+}
+
+fn push(input: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        input.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// The value of a ref, `None` where it does not exist.
+pub fn read(repo: &Repo, env: &Env, name: &str) -> Result<Option<Oid>> {
+    let output = Git::new(repo, env).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]).output()?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    Oid::parse(String::from_utf8_lossy(&output.stdout).trim_end()).map(Some)
+}
+
+/// A commit by any name a user may type, peeled. Errors: exit 2.
+pub fn resolve_commit(repo: &Repo, env: &Env, rev: &str) -> Result<Oid> {
+    let spec = format!("{rev}^{{commit}}");
+    read(repo, env, &spec)?.ok_or_else(|| Error::usage(format!("'{rev}' names no commit")).hint("git log --oneline"))
+}
+
+/// All refs below `patterns`, name and value, in git's order.
+pub fn list(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<Vec<(String, Oid)>> {
+    let text = Git::new(repo, env).args(["for-each-ref", "--format=%(objectname) %(refname)"]).args(patterns).line()?;
+    text.lines()
+        .map(|line| {
+            let (oid, name) = line.split_once(' ').ok_or_else(|| Error::bug("git for-each-ref printed no name"))?;
+            Ok((name.to_owned(), Oid::parse(oid)?))
+        })
+        .collect()
+}
+
+/// Where HEAD points: the full name of a branch (it may be unborn), or `None` when detached.
+pub fn head_branch(repo: &Repo, env: &Env) -> Result<Option<String>> {
+    let output = Git::new(repo, env).args(["symbolic-ref", "--quiet", "HEAD"]).output()?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
+}

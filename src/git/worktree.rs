@@ -1,0 +1,101 @@
+//! Linked work trees for forks: git makes and removes the metadata, which is the host's own and never
+//! seen by a box; HEAD and index of it follow what was imported.
+
+use std::path::{Path, PathBuf};
+
+use crate::env::Env;
+use crate::error::{Context as _, Error, Kind, Result};
+
+use super::{Git, Oid, Repo};
+
+/// Registers `path` as a linked work tree, detached at `commit`, with nothing checked out.
+/// Gives the work tree's own git directory. `path` must not exist or be empty.
+pub fn add(repo: &Repo, env: &Env, path: &Path, commit: &Oid) -> Result<PathBuf> {
+    let output = Git::new(repo, env)
+        .args(["worktree", "add", "--quiet", "--detach", "--no-checkout", "--"])
+        .arg(path)
+        .arg(commit.as_str())
+        .output()?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let line = text
+            .lines()
+            .rfind(|l| l.starts_with("fatal:"))
+            .unwrap_or("fatal: no message")
+            .trim_start_matches("fatal: ");
+        return Err(Error::usage(format!("cannot make the work tree '{}': {line}", path.display()))
+            .hint("git coop config coop.forkRoot DIR puts forks elsewhere"));
+    }
+    git_dir_of(repo, path)
+}
+
+/// The git directory of the linked work tree at `path`, read from the host's own list of work trees
+/// (`worktrees/*/gitdir`), not from the `.git` file in a directory that a box writes.
+pub fn git_dir_of(repo: &Repo, path: &Path) -> Result<PathBuf> {
+    let list = repo.common_dir.join("worktrees");
+    let wanted = path.join(".git");
+    for entry in std::fs::read_dir(&list).context(Kind::Usage, "this repository has no linked work trees")?.flatten() {
+        let Ok(text) = std::fs::read_to_string(entry.path().join("gitdir")) else { continue };
+        if Path::new(text.trim_end_matches('\n')) == wanted {
+            return Ok(entry.path());
+        }
+    }
+    Err(Error::usage(format!("'{}' is no work tree of this repository", path.display())).hint("git worktree list"))
+}
+
+/// The work tree at `path` as a repository of the host: its git directory is the host's, its files are not.
+pub fn as_repo(repo: &Repo, path: &Path) -> Result<Repo> {
+    Ok(Repo { work_tree: path.to_owned(), git_dir: git_dir_of(repo, path)?, common_dir: repo.common_dir.clone() })
+}
+
+/// Moves HEAD and index of the linked work tree from `old` to `new` without touching a file: the work
+/// tree already holds what the box left. Gives `false`, and changes nothing, where HEAD is not `old`
+/// (the user committed there). Staged changes of the user on paths that did not change stay.
+pub fn follow(tree: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<bool> {
+    if old == new {
+        return Ok(true);
+    }
+    let moved = Git::isolated(tree, env)
+        .args(["update-ref", "--no-deref", "-m", "coop: follow the box", "HEAD", new.as_str(), old.as_str()])
+        .succeeds()?;
+    if !moved {
+        return Ok(refs_head(tree, env)? == Some(new.clone()));
+    }
+    let merged = Git::isolated(tree, env).args(["read-tree", "-i", "-m", old.as_str(), new.as_str()]).succeeds()?;
+    if !merged {
+        // the user staged something on a path that changed: the index starts again from the new commit
+        Git::isolated(tree, env).args(["read-tree", new.as_str()]).read()?;
+    }
+    Ok(true)
+}
+
+fn refs_head(tree: &Repo, env: &Env) -> Result<Option<Oid>> {
+    super::refs::read(tree, env, "HEAD")
+}
+
+/// Paths that differ between index and work tree, or are untracked, at most `limit`; `None` where it took
+/// longer than git was given. No attribute of the tree is honoured, so no filter driver runs.
+pub fn uncommitted(tree: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>> {
+    let mut work_tree = std::ffi::OsString::from("--work-tree=");
+    work_tree.push(&tree.work_tree);
+    let empty = empty_tree(tree, env)?;
+    let out = Git::isolated(tree, env)
+        .arg(work_tree)
+        .arg(format!("--attr-source={empty}"))
+        .args(["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all"])
+        .read()?;
+    Ok(out.split(|b| *b == 0).filter(|e| e.len() > 3).take(limit).map(|e| e[3..].to_vec()).collect())
+}
+
+fn empty_tree(repo: &Repo, env: &Env) -> Result<Oid> {
+    Oid::parse(&Git::isolated(repo, env).args(["hash-object", "-t", "tree", "-w", "--stdin"]).line()?)
+}
+
+/// Forgets the linked work tree whose directory has been removed.
+pub fn forget(repo: &Repo, git_dir: &Path) -> Result<()> {
+    let inside = git_dir.parent() == Some(repo.common_dir.join("worktrees").as_path());
+    if inside && git_dir.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+        std::fs::remove_dir_all(git_dir).or_bug(format!("cannot remove '{}'", git_dir.display()))?;
+    }
+    Ok(())
+}

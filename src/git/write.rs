@@ -1,0 +1,55 @@
+//! Writes commits and trees through gix. The kind of hash is the repository's, checked by construction:
+//! ids come from the same object database.
+
+use std::collections::BTreeMap;
+
+use gix::objs::tree::{Entry, EntryKind};
+use gix::objs::{Commit, Tree};
+
+use crate::error::{Context as _, Error, Result};
+
+use super::Oid;
+
+/// A commit to be written.
+#[derive(Debug, Clone)]
+pub struct NewCommit<'a> {
+    /// `Name <email> seconds zone`, as `git var GIT_COMMITTER_IDENT` prints it; author and committer.
+    pub ident: &'a str,
+    /// Parents in order.
+    pub parents: &'a [Oid],
+    /// The whole message.
+    pub message: &'a str,
+    /// Files of the commit's tree, flat names; empty for the empty tree.
+    pub files: &'a BTreeMap<String, Vec<u8>>,
+}
+
+/// Writes blobs, tree and commit into the user's object store; nothing refers to them yet.
+pub fn commit(objects: &gix::Repository, new: &NewCommit<'_>) -> Result<Oid> {
+    let mut entries = Vec::new();
+    for (name, bytes) in new.files {
+        if name.is_empty() || name.contains('/') || name == ".git" {
+            return Err(Error::bug(format!("'{name}' is no file name of an event")));
+        }
+        let oid = objects.write_blob(bytes).or_bug("cannot write a blob")?.detach();
+        entries.push(Entry { mode: EntryKind::Blob.into(), filename: name.as_str().into(), oid });
+    }
+    let tree = objects.write_object(Tree { entries }).or_bug("cannot write a tree")?.detach();
+    let who = gix::actor::SignatureRef::from_bytes(new.ident.as_bytes())
+        .or_bug("git printed an identity that does not parse")?
+        .to_owned()
+        .or_bug("git printed a time that does not parse")?;
+    let mut parents = Vec::new();
+    for parent in new.parents {
+        parents.push(parent.to_gix()?);
+    }
+    let commit = Commit {
+        tree,
+        parents: parents.into(),
+        author: who.clone(),
+        committer: who,
+        encoding: None,
+        message: new.message.into(),
+        extra_headers: Vec::new(),
+    };
+    Ok(objects.write_object(commit).or_bug("cannot write a commit")?.detach().into())
+}
