@@ -20,7 +20,7 @@ pub struct Sibling {
 
 /// The programs that this version has.
 pub const SIBLINGS: &[Sibling] =
-    &[Sibling { name: "fork", aliases: &[], definition: super::definition::<super::fork::Args> }];
+    &[Sibling { name: "fork", aliases: &[], definition: || super::definition::<super::fork::Args>("fork") }];
 
 /// The sibling called `word`.
 pub fn find(word: &OsStr) -> Option<&'static Sibling> {
