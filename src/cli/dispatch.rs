@@ -6,6 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::agent::Registry;
 use crate::error::{Error, Result};
+use crate::flow::session::{Asked, Program};
 use crate::ui::nearest;
 
 use super::sibling::{self, SIBLINGS};
@@ -63,8 +64,18 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Profiles(args) => args.run(context),
         Command::Run(args) => args.run(context),
         Command::Shell(args) => args.run(context),
-        Command::Agent(words) => Err(unknown(&words, context)?),
+        Command::Agent(words) => agent(words, context),
     }
+}
+
+/// `git coop claude …`: every word after the name passes through.
+fn agent(words: Vec<OsString>, context: &Context) -> Result<u8> {
+    let registry = Registry::load(&context.env.config_dir())?;
+    let name = words.first().and_then(|w| w.to_str()).filter(|name| registry.names().any(|n| n == *name));
+    let Some(name) = name.map(str::to_owned) else { return Err(unknown(&words, context)?) };
+    let args = words.into_iter().skip(1).collect();
+    let asked = Asked { name, args, history: "live".into(), ..Asked::default() };
+    super::run::live(context, "agent", Program::Agent(asked))
 }
 
 /// The error for a word that is no command and no agent, with the nearest of both.

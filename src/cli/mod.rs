@@ -6,13 +6,13 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod dispatch;
-pub mod help;
-pub mod profiles;
-pub mod sibling;
 pub mod fork;
+pub mod help;
 pub mod out;
+pub mod profiles;
 pub mod run;
 pub mod shell;
+pub mod sibling;
 pub mod terminal;
 
 use std::process::ExitCode;

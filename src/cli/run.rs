@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::error::Result;
-use crate::flow::session::Job;
+use crate::flow::session::{Job, Program};
 use crate::flow::{Coop, live};
 
 use super::{Command, Context, terminal};
@@ -26,12 +26,16 @@ impl Command for Args {
     }
 }
 
-/// Runs `command` on the live checkout, from the directory the user is in.
+/// Runs `command` on the live checkout.
 pub fn run(context: &Context, purpose: &'static str, command: Vec<OsString>) -> Result<u8> {
+    live(context, purpose, Program::Command(command))
+}
+
+/// Runs a program on the live checkout, from the directory the user is in.
+pub fn live(context: &Context, purpose: &'static str, program: Program) -> Result<u8> {
     let repo = context.repo()?;
     let settings = context.settings(Some(&repo))?;
     let coop = Coop::open(&context.env, repo, settings)?;
     let workdir = context.cwd.canonicalize().ok();
-    let job = Job { purpose, command, workdir, terminal: terminal::both(), ..Job::default() };
-    live::run(&coop, job)
+    live::run(&coop, Job { purpose, program, workdir, terminal: terminal::both(), ..Job::default() })
 }

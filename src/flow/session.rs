@@ -4,26 +4,59 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::agent::Registry;
+use crate::agent::argv::Task;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::sandbox::io::{Ended, Io, Log, Stdin, Tick, Wish};
-use crate::sandbox::launch::launch;
+use crate::sandbox::launch::{caveats, launch};
 use crate::sandbox::runtime::Usable;
 use crate::sandbox::spec::{BoxSpec, Egress, Mount, Runtime};
 use crate::secret::shadow::Plan;
 
+use super::agent::{Ready, Wanted};
 use super::workspace::Workspace;
-use super::{Coop, identity};
+use super::{Coop, agent, identity};
 
 /// Home of the user in a box.
 pub const HOME: &str = "/home/agent";
+
+/// What runs in a box.
+#[derive(Debug)]
+pub enum Program {
+    /// A program and its arguments.
+    Command(Vec<OsString>),
+    /// A registered agent.
+    Agent(Asked),
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Program::Command(Vec::new())
+    }
+}
+
+/// An agent as the user asked for it.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// The account, where one was named.
+    pub profile: Option<String>,
+    /// Arguments that pass through.
+    pub args: Vec<OsString>,
+    /// The session to go on with, where its history is still there.
+    pub session: Option<String>,
+    /// Where its history is kept: `live`, or the name of a fork.
+    pub history: String,
+}
 
 /// What a run is for, and what it runs.
 #[derive(Debug, Default)]
 pub struct Job {
     /// `agent`, `run`, `shell`, `gate`, `doctor`.
     pub purpose: &'static str,
-    /// Program and arguments.
-    pub command: Vec<OsString>,
+    /// What runs.
+    pub program: Program,
     /// More environment.
     pub env: Vec<(String, OsString)>,
     /// More mounts (an agent's home), after those of the workspace.
@@ -40,7 +73,8 @@ pub struct Job {
     pub egress: Option<Egress>,
 }
 
-/// The specification of the box for `job` on `workspace`. `scratch` is a fresh host directory of this run.
+/// The specification of the box for `job` on `workspace`, and the agent whose home it holds: it has to be
+/// finished after the box. `scratch` is a fresh host directory of this run.
 pub fn spec(
     coop: &Coop,
     usable: &Usable,
@@ -49,22 +83,36 @@ pub fn spec(
     id: &str,
     scratch: &Path,
     job: Job,
-) -> Result<BoxSpec> {
+) -> Result<(BoxSpec, Option<Ready>)> {
     let home = PathBuf::from(HOME);
     let mut mounts = workspace.mounts(plan, job.read_only);
     mounts.extend(identity::mounts(scratch, &home, &coop.shape)?);
     mounts.extend(job.mounts);
+    let (mut env, mut path_prefix) = (job.env, job.path_prefix);
+    let (command, ready) = match job.program {
+        Program::Command(command) => (command, None),
+        Program::Agent(asked) => {
+            let mut ready = make_ready(coop, usable, workspace, scratch, &home, &asked)?;
+            mounts.append(&mut ready.mounts);
+            env.append(&mut ready.env);
+            path_prefix.append(&mut ready.path_prefix);
+            (std::mem::take(&mut ready.command), Some(ready))
+        }
+    };
+    if command.is_empty() {
+        return Err(Error::usage("no command to run").hint("git coop run -- COMMAND"));
+    }
     let workdir = job.workdir.filter(|dir| dir.starts_with(&workspace.tree)).unwrap_or_else(|| workspace.tree.clone());
-    Ok(BoxSpec {
+    let spec = BoxSpec {
         id: id.to_owned(),
         purpose: job.purpose.to_owned(),
         workspace: workspace.label.clone(),
         mounts,
         workdir,
         home,
-        env: job.env,
-        path_prefix: job.path_prefix,
-        command: job.command,
+        env,
+        path_prefix,
+        command,
         user: workspace.owner,
         limits: coop.limits(),
         egress: match job.egress {
@@ -72,6 +120,32 @@ pub fn spec(
             None => coop.egress()?,
         },
         image: image(coop, usable)?,
+    };
+    Ok((spec, ready))
+}
+
+fn make_ready(
+    coop: &Coop,
+    usable: &Usable,
+    workspace: &Workspace,
+    scratch: &Path,
+    home: &Path,
+    asked: &Asked,
+) -> Result<Ready> {
+    let registry = Registry::load(&coop.env.config_dir())?;
+    agent::ready(&agent::Request {
+        env: &coop.env,
+        registry: &registry,
+        name: &asked.name,
+        profile: asked.profile.as_deref(),
+        task: Task::Interactive { args: &asked.args },
+        wanted: asked.session.as_deref().map_or(Wanted::New, Wanted::Stored),
+        runtime: usable.runtime,
+        scratch,
+        history_dir: &agent::history_dir(&coop.repo.coop_dir(), &asked.history, &asked.name),
+        workspace: &workspace.tree,
+        home,
+        user: workspace.owner,
     })
 }
 
@@ -116,8 +190,8 @@ pub fn io<'a>(terminal: bool, log: Option<File>, tick: Option<&'a mut dyn FnMut(
 
 /// Starts the box and waits for its end.
 pub fn run(usable: &Usable, spec: &BoxSpec, io: Io<'_>) -> Result<Ended> {
-    if spec.command.is_empty() {
-        return Err(Error::usage("no command to run").hint("git coop run -- COMMAND"));
+    for caveat in caveats(usable, spec) {
+        eprintln!("warning: {caveat}");
     }
     launch(usable, spec, io).map_err(|err| if err.kind() == Kind::Bug { err.hint("git coop doctor") } else { err })
 }

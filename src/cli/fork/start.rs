@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 
+use crate::agent::Registry;
 use crate::error::{Error, Result};
+use crate::flow::agent;
 use crate::flow::fork::{remove, work};
-use crate::flow::session::Job;
+use crate::flow::session::{Asked, Job, Program};
 use crate::state::{Fork, ForkName};
 use crate::ui::text;
 
@@ -50,27 +52,58 @@ impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
         let coop = super::coop(context)?;
-        if self.agent.is_none() && self.command.is_empty() {
-            let remembered = Fork::find(&coop.repo, &coop.env, &name)?.and_then(|f| f.get("Agent").map(str::to_owned));
-            if remembered.is_none() {
-                return Err(Error::usage(format!("fork '{name}' has no agent yet"))
-                    .hint(format!("git coop fork {name} claude, or git coop fork {name} -- COMMAND")));
-            }
+        let before = Fork::find(&coop.repo, &coop.env, &name)?;
+        let program = self.program(&name, before.as_ref())?;
+        if let Program::Agent(asked) = &program {
+            let registry = Registry::load(&context.env.config_dir())?;
+            agent::check(&context.env, &registry, &asked.name, asked.profile.as_deref())?;
         }
         coop.shape.identity()?;
         let usable = coop.runtime()?;
-        if self.fresh && Fork::find(&coop.repo, &coop.env, &name)?.is_some() {
+        if self.fresh && before.is_some() {
             remove::remove(&coop, &name, self.force)?;
         }
         let mut opened = work::open(&coop, &usable, &name, self.base.as_deref())?;
         if opened.created {
             eprintln!("fork '{name}' at {} ({})", opened.fork.path.display(), opened.fork.base.short());
         }
-        let who = shown(&self.command);
-        let job = Job { purpose: "run", command: self.command, terminal: terminal::both(), ..Job::default() };
+        let who = match &program {
+            Program::Agent(asked) => {
+                opened.fork.set("Agent", &asked.name);
+                opened.fork.set("Profile", asked.profile.clone().unwrap_or_default());
+                asked.name.clone()
+            }
+            Program::Command(command) => shown(command),
+        };
+        let purpose = if matches!(program, Program::Agent(_)) { "agent" } else { "run" };
+        let job = Job { purpose, program, terminal: terminal::both(), ..Job::default() };
         let (ended, report) = work::run(&coop, &usable, &mut opened, &who, job)?;
         summary(&opened.fork, &report);
         Ok(u8::try_from(ended.status & 0xff).unwrap_or(1))
+    }
+}
+
+impl Args {
+    /// The agent that was named, the command after `--`, or the agent that the fork remembers.
+    fn program(&self, name: &ForkName, fork: Option<&Fork>) -> Result<Program> {
+        let remembered = fork.and_then(|f| f.get("Agent"));
+        let agent = match (&self.agent, self.command.is_empty()) {
+            (Some(agent), _) => agent.clone(),
+            (None, false) => return Ok(Program::Command(self.command.clone())),
+            (None, true) => remembered.map(str::to_owned).ok_or_else(|| {
+                Error::usage(format!("fork '{name}' has no agent yet"))
+                    .hint(format!("git coop fork {name} claude, or git coop fork {name} -- COMMAND"))
+            })?,
+        };
+        let same = remembered == Some(agent.as_str());
+        let old = |key: &str| fork.filter(|_| same && !self.fresh).and_then(|f| f.get(key)).map(str::to_owned);
+        Ok(Program::Agent(Asked {
+            profile: self.profile.clone().or_else(|| old("Profile")),
+            session: if self.new { None } else { old("Session") },
+            name: agent,
+            args: self.command.clone(),
+            history: name.to_string(),
+        }))
     }
 }
 

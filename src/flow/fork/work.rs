@@ -61,7 +61,7 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Jo
     let workspace = super::workspace(coop, fork)?;
     let plan = shadows::plan(coop, &workspace.tree)?;
     let terminal = job.terminal;
-    let spec = session::spec(coop, usable, &workspace, &plan, &id, scratch.path(), job)?;
+    let (spec, ready) = session::spec(coop, usable, &workspace, &plan, &id, scratch.path(), job)?;
     let log = File::create(super::log_path(coop, &fork.name)).or_bug("cannot write the log")?;
     let oddities = verify::walk(&workspace.tree);
     fork.state = ForkState::Working;
@@ -74,6 +74,9 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Jo
         Ok(ended) => (ending(who, ended), Some(ended.status)),
         Err(err) => (format!("{who} could not start: {}", err.message()), None),
     };
+    if let Some(ready) = ready {
+        fork.set("Session", ready.finish()?.session.unwrap_or_default());
+    }
     let report = finish::finish(coop, usable, fork, &what, exit)?;
     super::super::live::report_new(&oddities, &verify::walk(&workspace.tree));
     Ok((ended?, report))

@@ -51,7 +51,7 @@ fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> R
     let plan = shadows::plan(coop, &coop.repo.work_tree)?;
     let workspace = workspace(coop, dir, &start, &plan)?;
     let terminal = job.terminal;
-    let spec = session::spec(coop, usable, &workspace, &plan, id, scratch.path(), job)?;
+    let (spec, ready) = session::spec(coop, usable, &workspace, &plan, id, scratch.path(), job)?;
     if spec.purpose == "run" || spec.purpose == "shell" {
         shadows::announce(&plan);
     }
@@ -68,6 +68,10 @@ fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> R
         watch.end();
         ended
     });
+    // the agent's home first: a login that was refreshed must not be lost to a commit that git refuses
+    if let Some(ready) = ready {
+        ready.finish()?;
+    }
     back.finish()?;
     report_new(&oddities, &verify::walk(&workspace.tree));
     if let Some(path) = watch.end() {
