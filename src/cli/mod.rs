@@ -28,30 +28,19 @@ pub trait Command: clap::Args {
     fn run(self, context: &Context) -> Result<u8>;
 }
 
-#[derive(clap::Parser)]
-struct Only<C: clap::Args> {
-    #[command(flatten)]
-    args: C,
-}
-
 /// The clap definition of a command that is a program of its own; its help comes from the arguments' doc comment.
 pub fn definition<C: Command>(name: &'static str) -> clap::Command {
-    use clap::CommandFactory as _;
-    let shown = format!("git coop {name}");
-    C::augment_args(Only::<C>::command())
-        .name(name)
-        .bin_name(shown)
+    C::augment_args(clap::Command::new(name))
+        .bin_name(format!("git coop {name}"))
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_subcommand(true)
 }
 
 /// Entry point of a `git-coop-<name>` binary.
 pub fn single<C: Command>(name: &'static str) -> ExitCode {
-    use clap::FromArgMatches as _;
-    let parsed = Only::<C>::from_arg_matches;
     finish(|context| {
         let matches = definition::<C>(name).try_get_matches_from(std::env::args_os());
-        parsed_or_exit(matches.and_then(|m| parsed(&m)))?.args.run(context)
+        parsed_or_exit(matches.and_then(|m| C::from_arg_matches(&m)))?.run(context)
     })
 }
 

@@ -6,7 +6,7 @@ use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::Repo;
 use crate::git::shape::Shape;
-use crate::sandbox::runtime::{self, Usable};
+use crate::sandbox::runtime::{self, System, Usable};
 use crate::sandbox::spec::{Egress, Limits, User};
 use crate::settings::{self, Settings};
 
@@ -32,7 +32,7 @@ impl Coop {
 
     /// The runtime that holds boxes here: the forced one, or the first that works.
     pub fn runtime(&self) -> Result<Usable> {
-        runtime::detect(&self.env, self.settings.get("COOP_RUNTIME"), &runtime::Probes::real())
+        runtime::detect(&self.env, self.settings.get("COOP_RUNTIME"), &System::new(&self.env))
     }
 
     /// Owner of the repository: who a box runs as.

@@ -154,7 +154,7 @@ fn bundle_spec(coop: &Coop, usable: &Usable, workspace: &Workspace, id: &str) ->
         purpose: "bundle".into(),
         workspace: workspace.label.clone(),
         mounts: workspace.bundle_mounts(),
-        workdir: "/".into(),
+        workdir: session::HOME.into(),
         home: session::HOME.into(),
         env: Vec::new(),
         path_prefix: Vec::new(),

@@ -3,7 +3,7 @@ pub mod agent;
 pub mod coop;
 pub mod fork;
 pub mod identity;
-#[allow(missing_docs)]
+
 pub mod image;
 pub mod import;
 pub mod live;

@@ -6,7 +6,7 @@ use crate::agent::Registry;
 use crate::error::{Error, Result};
 use crate::flow::agent;
 use crate::flow::fork::{remove, work};
-use crate::flow::session::{Asked, Job, Program};
+use crate::flow::session::{self, Asked, Job, Program};
 use crate::state::{Fork, ForkName};
 use crate::ui::text;
 
@@ -60,6 +60,7 @@ impl Command for Args {
         }
         coop.shape.identity()?;
         let usable = coop.runtime()?;
+        session::image(&coop, &usable)?; // before anything is made
         if self.fresh && before.is_some() {
             remove::remove(&coop, &name, self.force)?;
         }
