@@ -8,7 +8,7 @@ use gix::objs::{Commit, Tree};
 
 use crate::error::{Context as _, Error, Result};
 
-use super::Oid;
+use super::{Oid, Repo, objects};
 
 /// A commit to be written.
 #[derive(Debug, Clone)]
@@ -23,8 +23,21 @@ pub struct NewCommit<'a> {
     pub files: &'a BTreeMap<String, Vec<u8>>,
 }
 
-/// Writes blobs, tree and commit into the user's object store; nothing refers to them yet.
-pub fn commit(objects: &gix::Repository, new: &NewCommit<'_>) -> Result<Oid> {
+/// The user's object store, open for writing.
+pub struct Writer(gix::Repository);
+
+impl Writer {
+    /// Opens it.
+    pub fn open(repo: &Repo) -> Result<Writer> {
+        objects::open(repo).map(Writer)
+    }
+    /// Writes blobs, tree and commit into the user's object store; nothing refers to them yet.
+    pub fn commit(&self, new: &NewCommit<'_>) -> Result<Oid> {
+        commit(&self.0, new)
+    }
+}
+
+fn commit(objects: &gix::Repository, new: &NewCommit<'_>) -> Result<Oid> {
     let mut entries = Vec::new();
     for (name, bytes) in new.files {
         if name.is_empty() || name.contains('/') || name == ".git" {
