@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::git::refs::{self, Edit, Old, Outcome};
-use crate::git::{Git, Oid, Repo, objects, write};
+use crate::git::write::{NewCommit, Writer};
+use crate::git::{Git, Oid, Repo};
 
 /// The schema this program reads and writes.
 pub const SCHEMA: u32 = 1;
@@ -72,7 +73,7 @@ pub fn parse_trailers(paragraph: &str) -> Result<Vec<(String, String)>> {
 pub struct Store<'a> {
     repo: &'a Repo,
     env: &'a Env,
-    objects: gix::Repository,
+    objects: Writer,
     ident: String,
 }
 
@@ -85,7 +86,7 @@ impl<'a> Store<'a> {
                 .hint("git config --global user.name \"Your Name\"; git config --global user.email you@example.org"));
         }
         let ident = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-        Ok(Store { repo, env, objects: objects::open(repo)?, ident: at(&ident, crate::time::now(env)) })
+        Ok(Store { repo, env, objects: Writer::open(repo)?, ident: at(&ident, crate::time::now(env)) })
     }
     /// Writes the event commit on top of `previous`; no ref refers to it yet.
     pub fn write(&self, event: &Event, previous: Option<&Oid>) -> Result<Oid> {
@@ -95,10 +96,7 @@ impl<'a> Store<'a> {
     /// Writes a commit with any parents (the archive).
     pub fn write_with_parents(&self, event: &Event, parents: &[Oid]) -> Result<Oid> {
         let message = event.message();
-        write::commit(
-            &self.objects,
-            &write::NewCommit { ident: &self.ident, parents, message: &message, files: &event.files },
-        )
+        self.objects.commit(&NewCommit { ident: &self.ident, parents, message: &message, files: &event.files })
     }
     /// Writes `event` on `name` and moves `name` from `old`, with `more` edits in the same transaction.
     /// Gives the new tip. Errors: exit 3 where somebody else moved one of the refs.
