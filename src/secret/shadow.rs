@@ -9,6 +9,8 @@ mod gather;
 mod links;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
@@ -41,7 +43,8 @@ pub struct Shadow {
 pub struct Plan {
     /// Hidden paths, parents first, none below another. All existed when the tree was read.
     pub shadows: Vec<Shadow>,
-    /// `.git` entries below the root's own (relative), of any kind: nested repositories.
+    /// `.git` entries of nested repositories (relative), directories or files, or what a `.git` that is a
+    /// link leads to. Nothing below them is in `shadows`: they are to be hidden whole.
     pub nested_git: Vec<PathBuf>,
     /// The `.coopignore` files (relative): to be mounted read-only.
     pub ignore_files: Vec<PathBuf>,
@@ -59,11 +62,12 @@ pub struct Plan {
 pub fn plan(root: &Path, rules: &Rules, remembered: &Remembered) -> Result<Plan> {
     let mut gathered = gather::gather(root, rules, remembered)?;
     links::follow(root, &mut gathered);
-    let mut shadows = settled(gathered.shadows);
+    let nested = std::mem::take(&mut gathered.nested_git);
+    let mut shadows = settled(gathered.shadows, &nested);
     let mut more = links::other_names(root, &shadows)?;
     if !more.is_empty() {
         more.extend(shadows);
-        shadows = settled(more);
+        shadows = settled(more, &nested);
     }
     let mut memory = remembered.clone();
     memory.merge(&Remembered { ignores: gathered.ignores, ..Remembered::default() });
@@ -71,20 +75,30 @@ pub fn plan(root: &Path, rules: &Rules, remembered: &Remembered) -> Result<Plan>
         memory.paths.insert(shadow.path.clone());
         memory.ids.extend(links::identity(root, &shadow.path));
     }
+    let hidden = shadows.iter().filter(|s| s.kind == Kind::Dir).map(|s| &s.path);
+    let dirs = hidden.chain(&nested).cloned().collect();
+    let mut nested_git: Vec<PathBuf> = nested
+        .iter()
+        .filter(|path| !is_below(&dirs, path) && !shadows.iter().any(|s| s.path == **path))
+        .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+        .collect();
+    nested_git.sort();
+    nested_git.dedup();
     Ok(Plan {
         shadows,
-        nested_git: gathered.nested_git,
+        nested_git,
         ignore_files: gathered.ignore_files,
         warnings: gathered.warnings,
         remembered: memory,
     })
 }
 
-/// Sorted, one per path, none below another.
-fn settled(mut shadows: Vec<Shadow>) -> Vec<Shadow> {
+/// Sorted, one per path, none below another or below a nested git directory.
+fn settled(mut shadows: Vec<Shadow>, nested: &[Vec<u8>]) -> Vec<Shadow> {
     shadows.sort_by(|a, b| a.path.cmp(&b.path));
     shadows.dedup_by(|a, b| a.path == b.path);
-    let dirs: HashSet<Vec<u8>> = shadows.iter().filter(|s| s.kind == Kind::Dir).map(|s| s.path.clone()).collect();
+    let mut dirs: HashSet<Vec<u8>> = shadows.iter().filter(|s| s.kind == Kind::Dir).map(|s| s.path.clone()).collect();
+    dirs.extend(nested.iter().cloned());
     shadows.retain(|s| !is_below(&dirs, &s.path));
     shadows
 }

@@ -27,7 +27,8 @@ pub(super) struct Gathered {
     pub shadows: Vec<Shadow>,
     /// Symbolic links with a hidden name.
     pub links: Vec<(Vec<u8>, Why)>,
-    pub nested_git: Vec<PathBuf>,
+    /// `.git` entries that are not the root's own; links among them are not followed yet.
+    pub nested_git: Vec<Vec<u8>>,
     pub ignore_files: Vec<PathBuf>,
     pub ignores: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, usize>>,
     pub warnings: Vec<String>,
@@ -108,7 +109,8 @@ impl Visitor for Gatherer<'_> {
             if entry.path.len() == name.len() {
                 return Ok(Next::Skip); // the root's own
             }
-            self.out.nested_git.push(PathBuf::from(OsStr::from_bytes(entry.path)));
+            self.out.nested_git.push(entry.path.to_vec());
+            return Ok(Next::Skip); // the caller hides it whole
         }
         let Some(why) = self.why(scope, &entry) else { return Ok(Next::Enter) };
         let kind = match entry.kind {

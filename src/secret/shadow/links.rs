@@ -28,24 +28,34 @@ pub(super) fn identity(root: &Path, path: &[u8]) -> Option<Identity> {
 
 /// Hides what links with a hidden name point at, where that is inside the tree: a mount must land on the
 /// real path, or the link could be pointed elsewhere before the box starts. A target outside the tree
-/// is not in a box at all.
+/// is not in a box at all. A `.git` that is a link is replaced by its target in the same way.
 pub(super) fn follow(root: &Path, gathered: &mut Gathered) {
     let Ok(canonical) = root.canonicalize() else { return };
     for (link, _) in std::mem::take(&mut gathered.links) {
-        let Ok(target) = absolute(root, &link).canonicalize() else { continue }; // dangling
-        let Ok(inside) = target.strip_prefix(&canonical) else { continue };
-        let inside = inside.as_os_str().as_bytes();
-        if inside.is_empty() {
+        let Some((path, kind)) = target(&canonical, &link) else { continue };
+        if path.is_empty() {
             let shown = printable_bytes(&link);
             gathered.warnings.push(format!("the link '{shown}' points at the whole tree, which is not hidden"));
             continue;
         }
-        if inside == b".git" || inside.starts_with(b".git/") {
-            continue; // no box sees it
-        }
-        let kind = if target.is_dir() { Kind::Dir } else { Kind::File };
-        gathered.shadows.push(Shadow { path: inside.to_vec(), kind, why: Why::LinkTarget(link) });
+        gathered.shadows.push(Shadow { path, kind, why: Why::LinkTarget(link) });
     }
+    let is_link = |path: &Vec<u8>| absolute(root, path).is_symlink();
+    let (links, real) = std::mem::take(&mut gathered.nested_git).into_iter().partition::<Vec<_>, _>(is_link);
+    gathered.nested_git = real;
+    let targets = links.iter().filter_map(|link| target(&canonical, link)).map(|(path, _)| path);
+    gathered.nested_git.extend(targets.filter(|path| !path.is_empty()));
+}
+
+/// Where a link leads, relative to the tree; `None` where that is nowhere, outside, or the `.git` of the
+/// root, which no box sees.
+fn target(root: &Path, link: &[u8]) -> Option<(Vec<u8>, Kind)> {
+    let target = absolute(root, link).canonicalize().ok()?;
+    let inside = target.strip_prefix(root).ok()?.as_os_str().as_bytes();
+    if inside == b".git" || inside.starts_with(b".git/") {
+        return None;
+    }
+    Some((inside.to_vec(), if target.is_dir() { Kind::Dir } else { Kind::File }))
 }
 
 /// Every further name of a hidden file, and of any file below a hidden directory, that has several.

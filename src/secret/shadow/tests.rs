@@ -66,9 +66,15 @@ fn names_at_any_depth_and_whole_directories() {
 }
 
 #[test]
-fn a_secret_cannot_hide_in_a_directory_called_git() {
-    let tree = Tree::new(&["x/.git/.env", "x/.git/id_rsa"]);
-    assert_eq!(tree.hidden(&none()), ["x/.git/.env", "x/.git/id_rsa"]);
+fn nested_git_directories_are_whole() {
+    let tree = Tree::new(&["x/.git/.env", "y/.git", "real-git/id_rsa", "z/src", "secrets/q/.git/config"]);
+    symlink("../real-git", tree.1.join("z/.git")).expect("link");
+    symlink("..", tree.1.join("real-git/.git")).expect("link");
+    symlink("/nowhere", tree.1.join("x/inner")).expect("link");
+    let plan = tree.plan(&none());
+    let nested: Vec<_> = plan.nested_git.iter().filter_map(|p| p.to_str()).collect();
+    assert_eq!(nested, ["real-git", "x/.git", "y/.git"], "links are followed, hidden ones left out");
+    assert_eq!(tree.hidden(&none()), ["secrets/"], "what is below is hidden with them");
 }
 
 #[test]
