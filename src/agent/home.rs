@@ -34,6 +34,8 @@ pub struct Prepare<'a> {
     pub definition: &'a Definition,
     /// The profile asked for, if any.
     pub profile: Option<&'a str>,
+    /// Whether this is for a login: no profile and no key goes in, so that the agent asks.
+    pub login: bool,
     /// `~/.config/coop`.
     pub config_dir: &'a Path,
     /// Directory on the host that keeps the session history of this workspace and agent; made if missing.
@@ -91,8 +93,10 @@ impl Prepared {
     pub fn new(prepare: &Prepare<'_>) -> Result<Prepared> {
         let definition = prepare.definition;
         let vault = Vault::new(prepare.config_dir, &definition.name);
-        let profile = vault.active(prepare.profile)?;
-        let vars = keys::for_agent(definition, prepare.config_dir)?;
+        let (profile, vars) = match prepare.login {
+            true => (None, BTreeMap::new()),
+            false => (vault.active(prepare.profile)?, keys::for_agent(definition, prepare.config_dir)?),
+        };
         let account = vault.account_with(definition, profile.as_deref(), &vars);
 
         let home = prepare.scratch.join("home");
@@ -130,7 +134,7 @@ impl Prepared {
     }
 
     /// After a login: takes the files that it left into the profile, which is made if it is new, and removes the copy.
-    /// Gives the number of files taken.
+    /// Gives the number of files taken; 0 where there is no credential among them, and then none is taken.
     pub fn finish_login(mut self, profile: &str) -> Result<usize> {
         self.finished = true;
         let taken = self.source.take_login(profile);

@@ -11,7 +11,7 @@ use crate::ui::nearest;
 
 use super::sibling::{self, SIBLINGS};
 use super::{Command as _, Context};
-use super::{completions, config, help, profiles};
+use super::{completions, config, help, login, profiles};
 
 /// Run coding agents in disposable boxes, and land what they made
 ///
@@ -37,6 +37,7 @@ enum Command {
     Completions(completions::Args),
     Config(config::Args),
     Help(help::Args),
+    Login(login::Args),
     Profiles(profiles::Args),
     Run(super::run::Args),
     Shell(super::shell::Args),
@@ -61,6 +62,7 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Completions(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Help(args) => args.run(context),
+        Command::Login(args) => args.run(context),
         Command::Profiles(args) => args.run(context),
         Command::Run(args) => args.run(context),
         Command::Shell(args) => args.run(context),

@@ -8,6 +8,7 @@ pub mod context;
 pub mod dispatch;
 pub mod fork;
 pub mod help;
+pub mod login;
 pub mod out;
 pub mod profiles;
 pub mod run;

@@ -89,6 +89,11 @@ pub fn history_dir(coop_dir: &Path, workspace: &str, agent: &str) -> PathBuf {
     coop_dir.join("history").join(workspace).join(agent)
 }
 
+/// A fresh id for a box.
+pub(super) fn box_id() -> Result<String> {
+    Ok(session::new_id()?.replace('-', "")[..12].to_owned())
+}
+
 /// Checks that `name` is a known agent with an account, without making anything. Errors: exit 2 (unknown, not signed
 /// in, unclear profile).
 pub fn check<'r>(env: &Env, registry: &'r Registry, name: &str, profile: Option<&str>) -> Result<&'r Definition> {
@@ -143,7 +148,8 @@ pub fn ready(request: &Request<'_>) -> Result<Ready> {
     }
     let prepared = Prepared::new(&Prepare {
         definition,
-        profile: request.profile.filter(|_| request.task != Task::Login),
+        profile: request.profile,
+        login: request.task == Task::Login,
         config_dir: &config_dir,
         history_dir: request.history_dir,
         scratch: &request.scratch.join("agent"),

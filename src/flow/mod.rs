@@ -3,11 +3,11 @@ pub mod agent;
 pub mod coop;
 pub mod fork;
 pub mod identity;
-
 pub mod image;
 pub mod import;
 pub mod live;
 pub mod lock;
+pub mod login;
 pub mod session;
 pub mod shadows;
 pub mod verify;

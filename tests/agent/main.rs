@@ -7,5 +7,6 @@
 mod endpoint;
 mod home;
 mod image;
+mod login;
 mod sample;
 mod tools;

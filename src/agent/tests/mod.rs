@@ -36,6 +36,7 @@ impl World {
         Prepared::new(&Prepare {
             definition: self.registry.get(agent).expect("known"),
             profile,
+            login: false,
             config_dir: &self.path("config"),
             history_dir: &self.path("history"),
             scratch: &self.path("scratch"),
