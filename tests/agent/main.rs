@@ -5,6 +5,7 @@
 //! afterwards both are found by their content.
 
 mod endpoint;
+mod forks;
 mod home;
 mod image;
 mod login;
