@@ -102,6 +102,12 @@ fn config(seed: &Seed<'_>) -> String {
     if let (true, Some((_, cone))) = (seed.sparse, &seed.shape.sparse) {
         out.push_str(&format!("\tsparseCheckout = true\n\tsparseCheckoutCone = {cone}\n"));
     }
+    // here as well as in the home directory: gemini runs git without any global configuration
+    for (key, value) in [("name", &seed.shape.identity.0), ("email", &seed.shape.identity.1)] {
+        if let Some(value) = value {
+            out.push_str(&format!("[user]\n\t{key} = \"{}\"\n", escaped(value)));
+        }
+    }
     if sha256 {
         out.push_str("[extensions]\n\tobjectFormat = sha256\n");
     }

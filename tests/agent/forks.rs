@@ -27,7 +27,8 @@ fn fork(agent: &str, headless: &[&str]) {
     let before = sample.git(&["rev-parse", "main"]);
     let ask = |file: &str| {
         let text = prompt(&sample.fork("feature"), file);
-        let args: Vec<&str> = ["fork", "feature", agent, "--"].iter().chain(headless).copied().chain([&*text]).collect();
+        let args: Vec<&str> =
+            ["fork", "feature", agent, "--"].iter().chain(headless).copied().chain([&*text]).collect();
         coop(&sample, &args)
     };
     ask("notes.txt");
