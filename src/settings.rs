@@ -103,6 +103,13 @@ pub const SETTINGS: &[Setting] = &[
         check: |v| if v.starts_with('/') { Ok(()) } else { Err("an absolute path") },
     },
     Setting {
+        env: "COOP_BUILD_NETWORK",
+        git: "coop.buildNetwork",
+        default: "",
+        doc: "network of an image build, for example host where the bridge reaches nothing",
+        check: |v| if v.starts_with('-') { Err("a network of the runtime") } else { Ok(()) },
+    },
+    Setting {
         env: "COOP_EDITOR",
         git: "coop.editor",
         default: "",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::error::{Context as _, Result};
 
 use super::argv::bwrap::DNS;
+use super::image::hash;
 use super::spec::BoxSpec;
 use super::support::Support;
 
@@ -37,7 +38,7 @@ pub fn files(support: &Support, spec: &BoxSpec, network: bool) -> Result<Vec<(Pa
         files.push(("resolv.conf", format!("nameserver {DNS}\n")));
     }
     // keyed by what differs between boxes, so that a running box keeps its own
-    let dir = format!("etc-{uid}-{gid}-{:016x}", fnv(home.as_bytes()));
+    let dir = format!("etc-{uid}-{gid}-{}", &hash(&[home.as_bytes()])[..16]);
     files
         .into_iter()
         .map(|(name, text)| {
@@ -46,9 +47,4 @@ pub fn files(support: &Support, spec: &BoxSpec, network: bool) -> Result<Vec<(Pa
             Ok((path, PathBuf::from("/etc").join(name)))
         })
         .collect()
-}
-
-/// FNV-1a: only tells directories apart.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

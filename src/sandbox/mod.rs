@@ -5,8 +5,10 @@
 
 pub mod argv;
 pub mod boxes;
+pub mod build;
 mod cgroup;
 mod etc;
+pub mod image;
 pub mod io;
 pub mod launch;
 pub mod owner;
