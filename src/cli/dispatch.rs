@@ -11,7 +11,7 @@ use crate::ui::nearest;
 
 use super::sibling::{self, SIBLINGS};
 use super::{Command as _, Context};
-use super::{completions, config, help, login, profiles};
+use super::{build, completions, config, help, login, profiles, update};
 
 /// Run coding agents in disposable boxes, and land what they made
 ///
@@ -35,12 +35,14 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Completions(completions::Args),
+    Build(build::Args),
     Config(config::Args),
     Help(help::Args),
     Login(login::Args),
     Profiles(profiles::Args),
     Run(super::run::Args),
     Shell(super::shell::Args),
+    Update(update::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
     #[command(external_subcommand)]
     Agent(Vec<OsString>),
@@ -60,12 +62,14 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
     let cli = tree().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     match super::parsed_or_exit(cli)?.command {
         Command::Completions(args) => args.run(context),
+        Command::Build(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Help(args) => args.run(context),
         Command::Login(args) => args.run(context),
         Command::Profiles(args) => args.run(context),
         Command::Run(args) => args.run(context),
         Command::Shell(args) => args.run(context),
+        Command::Update(args) => args.run(context),
         Command::Agent(words) => agent(words, context),
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command, holding its arguments (their doc comments are the help) and
 //! `run`. Parsing is inert; `run` resolves and calls `flow`.
 
+pub mod build;
 mod complete;
 pub mod completions;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod run;
 pub mod shell;
 pub mod sibling;
 pub mod terminal;
+pub mod update;
 
 use std::process::ExitCode;
 

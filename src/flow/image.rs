@@ -207,7 +207,8 @@ fn built_in(env: &Env, settings: &Settings, agents: &[String], newest: bool) -> 
     if let Some(path) = settings.get("COOP_BUILD_CA") {
         let bytes = std::fs::read(path).context(Kind::Usage, format!("cannot read the certificates '{path}'"))?;
         if !bytes.windows(27).any(|w| w == b"-----BEGIN CERTIFICATE-----") {
-            return Err(Error::usage(format!("'{path}' holds no certificate")).hint("a PEM file, such as /etc/ssl/certs/ca-certificates.crt"));
+            return Err(Error::usage(format!("'{path}' holds no certificate"))
+                .hint("a PEM file, such as /etc/ssl/certs/ca-certificates.crt"));
         }
         files.push((CA_FILE.to_owned(), bytes));
     }
@@ -223,7 +224,8 @@ fn built_in(env: &Env, settings: &Settings, agents: &[String], newest: bool) -> 
 /// links, and none is larger than a limit.
 fn own(repo: &Repo) -> Result<Option<Inputs>> {
     let Some(text) = small_file(&repo.work_tree.join(DOCKERFILE))? else { return Ok(None) };
-    let dockerfile = String::from_utf8(text).map_err(|_| Error::usage(format!("{DOCKERFILE} is not text")).hint("git coop build"))?;
+    let dockerfile = String::from_utf8(text)
+        .map_err(|_| Error::usage(format!("{DOCKERFILE} is not text")).hint("git coop build"))?;
     let mut files = Vec::new();
     for name in BESIDE {
         if let Some(bytes) = small_file(&repo.work_tree.join(name))? {
@@ -244,7 +246,9 @@ fn small_file(path: &Path) -> Result<Option<Vec<u8>>> {
     let file = std::fs::File::from(fd);
     let meta = file.metadata().context(Kind::Usage, what())?;
     if !meta.is_file() || meta.len() > LARGEST {
-        return Err(Error::usage(format!("'{}' is not a regular file of at most 4 MiB", path.display())).hint("git coop build"));
+        return Err(
+            Error::usage(format!("'{}' is not a regular file of at most 4 MiB", path.display())).hint("git coop build")
+        );
     }
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).context(Kind::Usage, what())?;

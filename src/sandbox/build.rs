@@ -37,7 +37,9 @@ pub fn build(usable: &Usable, build: &Build, line: &mut dyn FnMut(&str)) -> Resu
             .hint("COOP_RUNTIME=docker git coop build"));
     }
     let context = tempfile::Builder::new().prefix("coop-build-").tempdir().or_bug("cannot make a build context")?;
-    let write = |name: &str, bytes: &[u8]| std::fs::write(context.path().join(name), bytes).or_bug("cannot write a build context");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(context.path().join(name), bytes).or_bug("cannot write a build context")
+    };
     write("Dockerfile", build.dockerfile.as_bytes())?;
     for (name, bytes) in build.files {
         write(name, bytes)?;

@@ -60,7 +60,9 @@ pub fn dockerfile(recipe: &Recipe) -> String {
     line(&format!("FROM {} AS node", recipe.base));
     line("USER root");
     ca(&mut line);
-    line("RUN command -v apt-get >/dev/null || { echo 'the base image has no apt-get: it must be of the Debian family'; exit 1; }");
+    line(
+        "RUN command -v apt-get >/dev/null || { echo 'the base image has no apt-get: it must be of the Debian family'; exit 1; }",
+    );
     line(NODE);
     line(&format!("FROM {}", recipe.base));
     line("USER root");
@@ -72,7 +74,9 @@ pub fn dockerfile(recipe: &Recipe) -> String {
         }
     }
     line("COPY --from=node /coop-node/ /usr/local/");
-    line("RUN ln -sf ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && ln -sf ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx && node --version && npm --version && mkdir -p /usr/local/share/coop && : > /usr/local/share/coop/agents");
+    line(
+        "RUN ln -sf ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && ln -sf ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx && node --version && npm --version && mkdir -p /usr/local/share/coop && : > /usr/local/share/coop/agents",
+    );
     for layer in &recipe.layers {
         line(&agent(layer));
     }
