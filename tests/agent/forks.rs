@@ -6,7 +6,7 @@ use std::process::Output;
 use crate::endpoint::Endpoint;
 use crate::image;
 use crate::sample::{Sample, prompt};
-use crate::tools::{both, docker_works, skipped, try_run};
+use crate::tools::{both, bwrap_works, docker_works, here, install, node, skipped, try_run};
 
 /// `git coop` of the user, in docker boxes of the test image.
 fn coop(sample: &Sample, args: &[&str]) -> Output {
@@ -32,13 +32,20 @@ fn fork(agent: &str, headless: &[&str]) {
         coop(&sample, &args)
     };
     ask("notes.txt");
+    let session = || {
+        let event = sample.git(&["log", "-1", "--format=%B", "refs/coop/forks/feature/meta"]);
+        let line = event.lines().find_map(|line| line.strip_prefix("Coop-Session: "));
+        line.unwrap_or_else(|| panic!("no session in\n{event}")).to_owned()
+    };
+    let first = session();
     let head = "refs/coop/forks/feature/head";
     sample.assert_work(head, "notes.txt", &endpoint.requests());
     assert_eq!(sample.git(&["rev-parse", "main"]), before, "the user's branch is where it was");
     assert_eq!(sample.git(&["status", "--porcelain"]), "", "the user's checkout is untouched");
 
-    // again: the same agent goes on, in a fresh box
+    // again: the same agent goes on, in a fresh box; `codex exec` is a new session by the user's own words
     ask("more.txt");
+    assert_eq!(session() == first, agent != "codex", "{first} {}", session());
     assert_eq!(sample.git(&["rev-list", "--count", head]), "3");
     assert_eq!(sample.git(&["show", &format!("{head}:more.txt")]), "written by the agent");
     let listed = coop(&sample, &["fork", "ls", "--json"]);
@@ -73,4 +80,39 @@ fn claude_works_on_the_live_checkout() {
     sample.assert_work("main", "notes.txt", &endpoint.requests());
     assert_eq!(sample.git(&["status", "--porcelain"]), "", "the index followed");
     assert_eq!(std::fs::read_to_string(sample.repo().join(".env")).expect("is there"), "SECRET=do-not-read\n");
+}
+
+/// No image and no network: claude comes from the user's `~/.npm-global`, and the model from a hook that starts it in
+/// the same box when claude's session starts.
+#[test]
+fn claude_works_on_the_live_checkout_without_an_image() {
+    if skipped("bwrap", bwrap_works()) {
+        return;
+    }
+    let sample = Sample::new();
+    install("claude", &sample.home().join(".npm-global"));
+    sample.use_endpoint("http://127.0.0.1:8411");
+    let tools = sample.repo().join(".tools");
+    std::fs::create_dir(&tools).expect("a directory");
+    std::fs::copy(node(), tools.join("node")).expect("a copy");
+    std::fs::copy(here().join("endpoint/endpoint.mjs"), tools.join("endpoint.mjs")).expect("a copy");
+    std::fs::write(sample.repo().join(".git/info/exclude"), ".tools\n").expect("a file");
+    let start = format!(
+        "cd '{}' && ./node endpoint.mjs 127.0.0.1 8411 requests >/tmp/ready 2>&1 & \
+         while ! test -s /tmp/ready; do sleep 0.1; done",
+        tools.display()
+    );
+    let hook = serde_json::json!({"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": start}]}]}});
+    let profile = sample.home().join(".config/coop/agents/claude/profiles/default/.claude");
+    std::fs::create_dir_all(&profile).expect("a directory");
+    std::fs::write(profile.join("settings.json"), hook.to_string()).expect("a file");
+
+    let mut command = sample.command(env!("CARGO_BIN_EXE_git-coop"));
+    command.args(["claude", "-p", &prompt(&sample.repo(), "notes.txt")]);
+    command.env("COOP_RUNTIME", "bwrap").env("COOP_EGRESS", "none");
+    let output = try_run(&mut command);
+    let requests = std::fs::read_to_string(tools.join("requests")).unwrap_or_default();
+    assert_eq!(output.status.code(), Some(0), "{}\n{requests}", both(&output));
+    sample.assert_work("main", "notes.txt", &requests);
+    assert_eq!(sample.git(&["status", "--porcelain"]), "", "the index followed");
 }

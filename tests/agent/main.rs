@@ -8,6 +8,7 @@ mod endpoint;
 mod forks;
 mod home;
 mod image;
+mod interactive;
 mod login;
 mod sample;
 mod tools;

@@ -168,13 +168,16 @@ const server = http.createServer((req, res) => {
     const path = new URL(req.url, "http://endpoint").pathname;
     const note = { method: req.method, path };
     for (const name of ["x-api-key", "authorization", "x-goog-api-key"]) if (req.headers[name]) note[name] = req.headers[name];
-    fs.appendFileSync(log, `${JSON.stringify(note)}\n`);
     let body = {};
+    let broken = false;
     try {
       body = JSON.parse(Buffer.concat(chunks).toString() || "{}");
     } catch {
-      return json(res, { error: { message: "not JSON" } }, 400);
+      broken = true;
     }
+    note.tools = Boolean(body.tools?.length);
+    fs.appendFileSync(log, `${JSON.stringify(note)}\n`);
+    if (broken) return json(res, { error: { message: "not JSON" } }, 400);
     if (req.method === "POST" && path.endsWith("/v1/messages")) return anthropic(req, res, body, id);
     if (req.method === "POST" && path.endsWith("/responses")) return openai(req, res, body, id);
     const call = /\/models\/([^/:]+):(\w+)$/.exec(path);
