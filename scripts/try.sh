@@ -24,7 +24,7 @@ if ! command -v bwrap >/dev/null; then
 fi
 
 say 'Building'
-(cd "$here" && cargo build --quiet --locked --bins)
+(cd "$here" && ${CARGO:-cargo} build --quiet --locked --bins)
 programs=${CARGO_TARGET_DIR:-$here/target}/debug
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/coop-try.XXXXXX")

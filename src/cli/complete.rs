@@ -104,7 +104,7 @@ fn values(arg: &Arg, names: &dyn Names) -> Vec<Candidate> {
     }
     let called = arg.get_value_names().and_then(|names| names.first()).map(|n| n.to_ascii_lowercase());
     match called.as_deref().unwrap_or(arg.get_id().as_str()) {
-        "fork" => named(names.forks(), "fork"),
+        "fork" | "name" => named(names.forks(), "fork"), // `git coop fork rm NAME`
         "agent" => named(names.agents(), "agent"),
         "setting" => crate::settings::SETTINGS.iter().map(|s| (s.git.to_owned(), s.doc.to_owned())).collect(),
         _ => Vec::new(),

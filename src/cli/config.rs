@@ -4,12 +4,14 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::flow::{Coop, shadows};
 use crate::git::Git;
+use crate::secret::shadow::{Kind, Shadow};
 use crate::settings::{SETTINGS, Setting, Settings};
 use crate::ui::nearest;
-use crate::ui::text::printable;
+use crate::ui::text::{printable, printable_bytes};
 
-use super::{Command, Context};
+use super::{Command, Context, out};
 
 /// Show or change the configuration
 ///
@@ -27,6 +29,12 @@ pub struct Args {
     /// Remove the setting from the repository's git configuration
     #[arg(long, requires = "key", conflicts_with = "value")]
     unset: bool,
+    /// List the paths of this work tree that are hidden from boxes, and why
+    #[arg(long, conflicts_with_all = ["key", "forget_shadows"])]
+    shadows: bool,
+    /// Forget what was hidden before: only names and .coopignore as it is now count
+    #[arg(long, conflicts_with = "key")]
+    forget_shadows: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -43,6 +51,12 @@ struct Row<'a> {
 
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
+        if self.shadows || self.forget_shadows {
+            let repo = context.repo()?;
+            let settings = context.settings(Some(&repo))?;
+            let coop = Coop::open(&context.env, repo, settings)?;
+            return if self.shadows { list(&coop, self.json) } else { shadows::forget(&coop).map(|()| exit::OK) };
+        }
         let repo = context.repo();
         let setting = self.key.as_deref().map(find).transpose()?;
         if let Some(setting) = setting.filter(|_| self.value.is_some() || self.unset) {
@@ -61,8 +75,7 @@ impl Command for Args {
         let rows: Vec<Row<'_>> =
             SETTINGS.iter().filter(|s| setting.is_none_or(|one| one.env == s.env)).map(|s| row(s, &settings)).collect();
         if self.json {
-            let text = serde_json::to_string_pretty(&rows).expect("strings always serialise");
-            println!("{text}");
+            out::json(&rows)?;
         } else if setting.is_some() {
             rows.iter().filter_map(|row| row.value).for_each(|value| println!("{}", printable(value)));
         } else {
@@ -71,6 +84,20 @@ impl Command for Args {
         let answered = setting.is_none() || rows.iter().all(|row| row.value.is_some());
         Ok(if answered { exit::OK } else { exit::NO })
     }
+}
+
+/// `path TAB reason` lines; a directory ends in a slash.
+fn list(coop: &Coop, json: bool) -> Result<u8> {
+    let plan = shadows::plan(coop, &coop.repo.work_tree)?;
+    let path = |s: &Shadow| printable_bytes(&s.path) + if s.kind == Kind::Dir { "/" } else { "" };
+    let rows: Vec<(String, String)> = plan.shadows.iter().map(|s| (path(s), s.why.to_string())).collect();
+    if json {
+        let objects: Vec<_> = rows.iter().map(|(path, why)| serde_json::json!({"path": path, "why": why})).collect();
+        out::json(&objects)?;
+    } else {
+        out::write(|to| rows.iter().try_for_each(|(path, why)| writeln!(to, "{path}\t{why}")))?;
+    }
+    Ok(exit::OK)
 }
 
 fn row<'a>(s: &'a Setting, settings: &'a Settings) -> Row<'a> {

@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context as _, Result};
 use crate::secret::remembered::Remembered;
@@ -15,7 +15,7 @@ use super::Coop;
 /// The plan for `tree`; what it found is remembered first, so that an agent that empties a `.coopignore`
 /// or renames a directory changes nothing.
 pub fn plan(coop: &Coop, tree: &Path) -> Result<Plan> {
-    let file = coop.repo.coop_dir().join("shadows.json");
+    let file = memory(coop);
     let bytes = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -34,6 +34,19 @@ pub fn plan(coop: &Coop, tree: &Path) -> Result<Plan> {
         temp.persist(&file).map_err(|e| e.error).or_bug("cannot write what is hidden")?;
     }
     Ok(plan)
+}
+
+/// Forgets what was hidden before: from now on only names and the `.coopignore` files as they are count.
+/// Only ever because the user asked for it.
+pub fn forget(coop: &Coop) -> Result<()> {
+    match std::fs::remove_file(memory(coop)) {
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(err).or_bug("cannot forget what was hidden"),
+        _ => Ok(()),
+    }
+}
+
+fn memory(coop: &Coop) -> PathBuf {
+    coop.repo.coop_dir().join("shadows.json")
 }
 
 /// Says on a terminal how much is hidden.

@@ -6,5 +6,6 @@ mod cli;
 mod docs;
 mod man;
 mod profiles;
+mod shadows;
 mod structure;
 mod support;

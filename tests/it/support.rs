@@ -90,7 +90,7 @@ impl World {
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         command
     }
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("{}:{}", programs().display(), system_path())
     }
 }
