@@ -16,6 +16,7 @@ use crate::sandbox::spec::{BoxSpec, Egress, Limits, User};
 use crate::settings::Settings;
 
 use super::agent::{Request, Wanted, ready};
+use super::image;
 
 /// Home of the user in the box.
 const HOME: &str = "/home/agent";
@@ -37,8 +38,7 @@ pub fn login(env: &Env, settings: &Settings, repo: Option<&Repo>, name: &str, pr
             .hint(format!("COOP_EGRESS=open git coop login {name}")));
     }
     let usable = detect(env, settings.get("COOP_RUNTIME"), &System::new(env))?;
-    let image = usable.runtime.needs_image().then(|| settings.get("COOP_IMAGE").map(str::to_owned)).flatten();
-    let _ = repo;
+    let image = image::choose(env, settings, repo, &usable)?.image;
     let user = User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
     let state = env.state_dir();
     std::fs::create_dir_all(&state).context(Kind::Usage, format!("cannot write '{}'", state.display()))?;
