@@ -90,8 +90,10 @@ impl Incoming {
 /// Writes a bundle of everything in the private directory that is not reachable from `known`, and
 /// fetches it. Empty where there is nothing new. Errors: kind No where git refuses what came.
 pub fn collect(coop: &Coop, usable: &Usable, workspace: &Workspace, known: &[Oid]) -> Result<Incoming> {
+    sound(&workspace.private)?;
     let id = fresh_id()?;
     let dir = coop.dir("run")?;
+    sweep(&dir);
     let file = tempfile::Builder::new()
         .prefix(&format!("{id}-"))
         .suffix(".bundle")
@@ -131,6 +133,41 @@ pub fn collect(coop: &Coop, usable: &Usable, workspace: &Workspace, known: &[Oid
     let header = bundle::header(file.path())?;
     bundle::fetch(&coop.repo, &coop.env, file.path(), &header.refs)?;
     Ok(Incoming { refs: header.refs })
+}
+
+/// A box can put anything in the place of a ref; git would wait for a pipe for ever. Errors: kind No.
+fn sound(private: &Path) -> Result<()> {
+    let kind = |path: &Path| path.symlink_metadata().ok().map(|m| m.file_type());
+    let file = |name: &str, needed: bool| kind(&private.join(name)).map_or(!needed, |k| k.is_file());
+    let mut whole = file("HEAD", true) && file("config", true) && file("packed-refs", false) && file("shallow", false);
+    let mut queue = vec![private.join("refs"), private.join("objects")];
+    let mut budget = 2_000_000usize;
+    while let Some(dir) = queue.pop() {
+        whole &= kind(&dir).is_some_and(|k| k.is_dir());
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            budget = budget.saturating_sub(1);
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => queue.push(entry.path()),
+                Ok(kind) if kind.is_file() => {}
+                _ => whole = false,
+            }
+        }
+        if !whole || budget == 0 {
+            return Err(Error::no("the box damaged its git directory: what it committed cannot be brought back")
+                .hint("its files are still in the work tree; git coop fork NAME --fresh starts anew"));
+        }
+    }
+    Ok(())
+}
+
+/// Bundles that killed runs left, older than a day.
+fn sweep(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let old = |m: std::fs::Metadata| m.modified().ok()?.elapsed().ok().map(|age| age > Duration::from_secs(86_400));
+        if entry.metadata().ok().and_then(old) == Some(true) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn bundle_spec(coop: &Coop, usable: &Usable, workspace: &Workspace, id: &str) -> Result<BoxSpec> {

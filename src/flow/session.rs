@@ -157,25 +157,34 @@ pub fn image(coop: &Coop, usable: &Usable) -> Result<Option<String>> {
     super::image::for_run(coop, usable).map(Some)
 }
 
-/// A host directory of one run, removed when dropped: generated files that a box reads.
+/// A host directory of one run, removed when dropped: generated files that a box reads. One that a killed
+/// run left is removed by the next in the same place, which holds the same lock.
 #[derive(Debug)]
-pub struct Scratch(tempfile::TempDir);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes it below coop's own directory, readable for the user of boxes.
-    pub fn new(coop: &Coop, id: &str) -> Result<Scratch> {
-        let dir = coop.dir("run")?;
-        let made = tempfile::Builder::new()
-            .prefix(&format!("{id}-"))
-            .tempdir_in(dir)
-            .or_bug("cannot make a scratch directory")?;
-        std::fs::set_permissions(made.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .or_bug("cannot set permissions")?;
-        Ok(Scratch(made))
+    /// Makes `scratch` in `dir`, readable for the user of boxes.
+    pub fn in_dir(dir: &Path) -> Result<Scratch> {
+        let path = dir.join("scratch");
+        if path.symlink_metadata().is_ok() {
+            std::fs::remove_dir_all(&path).or_bug("cannot remove the files of an earlier run")?;
+        }
+        std::fs::create_dir_all(&path).or_bug("cannot make a scratch directory")?;
+        for dir in [dir, &path] {
+            std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .or_bug("cannot set permissions")?;
+        }
+        Ok(Scratch(path))
     }
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

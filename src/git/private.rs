@@ -19,6 +19,10 @@ pub const OBJECTS: &str = "/coop/objects";
 /// Where the private git directory is mounted when `.git` is a file.
 pub const GIT_DIR: &str = "/coop/git";
 
+/// In a fork Git LFS files are pointers, which pass; other content would need the user's LFS store.
+const POINTERS_ONLY: &str = "c=$(head -c 40); case $c in 'version https://git-lfs'*) printf %s \"$c\"; cat;; \
+    *) echo 'content of Git LFS files cannot be added in a box' >&2; exit 1;; esac";
+
 /// What a private git directory starts with.
 #[derive(Debug)]
 pub struct Seed<'a> {
@@ -36,8 +40,8 @@ pub struct Seed<'a> {
     pub exclude: &'a [u8],
     /// Extra alternates besides [`OBJECTS`], absolute paths as seen in the box.
     pub alternates: &'a [std::path::PathBuf],
-    /// Whether sparse patterns apply (the live checkout).
-    pub sparse: bool,
+    /// The live checkout: sparse patterns apply, and Git LFS files have their content.
+    pub live: bool,
 }
 
 /// Writes the directory at `dir`, which must not exist. Errors leave a partial directory: the caller removes it.
@@ -65,7 +69,7 @@ pub fn create(dir: &Path, seed: &Seed<'_>) -> Result<()> {
     if let Some(shallow) = &seed.shape.shallow {
         write(dir, "shallow", shallow)?;
     }
-    if let (true, Some((patterns, _))) = (seed.sparse, &seed.shape.sparse) {
+    if let (true, Some((patterns, _))) = (seed.live, &seed.shape.sparse) {
         write(dir, "info/sparse-checkout", patterns)?;
     }
     if let Some(index) = seed.index {
@@ -99,7 +103,7 @@ fn config(seed: &Seed<'_>) -> String {
     for (key, value) in &seed.shape.core {
         out.push_str(&format!("\t{} = \"{}\"\n", key.trim_start_matches("core."), escaped(value)));
     }
-    if let (true, Some((_, cone))) = (seed.sparse, &seed.shape.sparse) {
+    if let (true, Some((_, cone))) = (seed.live, &seed.shape.sparse) {
         out.push_str(&format!("\tsparseCheckout = true\n\tsparseCheckoutCone = {cone}\n"));
     }
     // here as well as in the home directory: gemini runs git without any global configuration
@@ -112,8 +116,12 @@ fn config(seed: &Seed<'_>) -> String {
         out.push_str("[extensions]\n\tobjectFormat = sha256\n");
     }
     if seed.shape.lfs {
-        // required: adding such a file in a box without git-lfs fails instead of committing its content
-        out.push_str("[filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge --skip -- %f\n\trequired = true\n");
+        // required: a file that would lose its content to the host fails to be added, and says why
+        let clean = if seed.live { "git-lfs clean -- %f" } else { POINTERS_ONLY };
+        out.push_str(&format!(
+            "[filter \"lfs\"]\n\tclean = \"{}\"\n\tsmudge = cat\n\trequired = true\n",
+            escaped(clean)
+        ));
     }
     out
 }
@@ -150,7 +158,7 @@ mod tests {
             index: None,
             exclude: b"",
             alternates: &[],
-            sparse: false,
+            live: false,
         };
         create(&dir, &seed).expect("created");
         let out = std::process::Command::new("git")

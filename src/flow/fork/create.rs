@@ -67,7 +67,7 @@ fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Re
             index: Some(&tree.git_dir.join("index")),
             exclude: &exclude,
             alternates: &[],
-            sparse: false,
+            live: false,
         },
     )?;
     live::gitfile(own)?;

@@ -56,7 +56,7 @@ fn mend(coop: &Coop, usable: &Usable, fork: &mut Fork) -> Result<()> {
 /// Runs `job` in the fork. `who` names it in the events (`claude`, or the command).
 pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Job) -> Result<(Ended, Report)> {
     let id = coop::fresh_id()?;
-    let scratch = Scratch::new(coop, &id)?;
+    let scratch = Scratch::in_dir(&super::own_dir(coop, &opened.fork.name))?;
     let fork = &mut opened.fork;
     let workspace = super::workspace(coop, fork)?;
     let plan = shadows::plan(coop, &workspace.tree)?;

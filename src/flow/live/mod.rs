@@ -45,7 +45,7 @@ pub fn run(coop: &Coop, job: Job) -> Result<u8> {
 }
 
 fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> Result<u8> {
-    let scratch = Scratch::new(coop, id)?;
+    let scratch = Scratch::in_dir(dir)?;
     let start = Start::of(coop)?;
     mend::marks(coop, &start)?;
     let plan = shadows::plan(coop, &coop.repo.work_tree)?;
@@ -118,7 +118,7 @@ fn workspace(coop: &Coop, dir: &Path, start: &Start, plan: &crate::secret::shado
         index: Some(&index_file),
         exclude: &exclude,
         alternates: &alternates,
-        sparse: true,
+        live: true,
     };
     private::create(&private, &seed)?;
     let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();

@@ -1,0 +1,76 @@
+//! kill -9 at awkward moments: nothing is lost, and the next command says what it mends.
+
+use std::time::Duration;
+
+use crate::world::{Place, everywhere, place, until};
+
+fn kill(mut child: std::process::Child) {
+    child.kill().expect("SIGKILL");
+    let _ = child.wait();
+}
+
+#[test]
+fn a_killed_live_run_is_finished_by_the_next() {
+    everywhere(|place| {
+        let child =
+            place.spawn(&["run", "--", "sh", "-c", "git commit -q --allow-empty -m boxed; touch ready; sleep 100"]);
+        until("the box has committed", || place.repo.join("ready").exists());
+        kill(child);
+        assert_eq!(place.git(["log", "-1", "--format=%s"]), "second");
+        let run = place.live("true");
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert!(run.stderr.contains("finishing it"), "{}", run.stderr);
+        assert_eq!(place.git(["log", "-1", "--format=%s"]), "boxed");
+        place.nothing_left();
+    });
+}
+
+#[test]
+fn a_killed_fork_is_finished_by_the_next() {
+    everywhere(|place| {
+        let child = place.spawn(&[
+            "fork",
+            "x",
+            "--",
+            "sh",
+            "-c",
+            "git commit -q --allow-empty -m boxed; touch ready; sleep 100",
+        ]);
+        until("the box has committed", || place.fork_path("x").join("ready").exists());
+        kill(child);
+        assert_eq!(place.state("x")["state"], "killed");
+        place.coop(["fork", "rm", "x"]).fails(1, "killed");
+        let run = place.fork("x", "git log -1 --format=%s");
+        assert!(run.stderr.contains("was killed"), "{}", run.stderr);
+        assert_eq!(run.ok(), "boxed\n");
+        assert_eq!(place.git(["log", "-1", "--format=%s", "refs/coop/forks/x/head"]), "boxed");
+    });
+}
+
+/// Kills at many instants of opening a fork and running in it; after each the next command works, and what
+/// was committed in the box is there.
+#[test]
+fn at_any_instant() {
+    let Some(place) = place() else { return };
+    for step in 0..30u64 {
+        let name = format!("k{step}");
+        let child = place.spawn(&["fork", &name, "--", "sh", "-c", "git commit -q --allow-empty -m boxed"]);
+        std::thread::sleep(Duration::from_millis(5 + step * 12));
+        kill(child);
+        settle(&place, &name);
+    }
+    assert_eq!(place.git(["fsck", "--no-dangling"]), "");
+}
+
+fn settle(place: &Place, name: &str) {
+    let before = place.git(["for-each-ref", &format!("refs/coop/forks/{name}/meta")]);
+    let run = place.fork(name, "git log --format=%s");
+    assert_eq!(run.code, 0, "{name}: {}", run.stderr);
+    let boxed = run.stdout.lines().filter(|line| *line == "boxed").count();
+    assert!(boxed <= 1, "{}", run.stdout);
+    if before.is_empty() {
+        assert_eq!(boxed, 0, "a fork that was not recorded starts from nothing");
+    }
+    let head = place.git(["log", "--format=%s", &format!("HEAD..refs/coop/forks/{name}/head")]);
+    assert_eq!(head.lines().count(), boxed, "{name}: what the box has is what came back");
+}

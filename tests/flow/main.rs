@@ -1,0 +1,15 @@
+//! The use cases with the real programs, real git and real boxes.
+
+#[path = "../box/common.rs"]
+#[allow(dead_code)]
+mod common;
+mod fork;
+mod hostile;
+mod kill;
+mod live;
+mod race;
+mod shapes;
+#[path = "../it/support.rs"]
+#[allow(dead_code)]
+mod support;
+mod world;
