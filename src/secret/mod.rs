@@ -4,6 +4,7 @@ pub mod decide;
 pub mod ignore;
 pub mod names;
 pub mod remembered;
+pub mod scan;
 pub mod shadow;
 mod walk;
 

@@ -1,0 +1,525 @@
+//! Decides whether a value that was assigned to a telling name is a secret.
+
+use super::finding::Confidence;
+use super::language;
+use super::placeholder as ph;
+
+/// What the name of a value says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    /// Names a thing around a secret (its id, its path, its length) or nothing at all.
+    Other,
+    /// `key`, `auth`, `access`, `salt`: secret only if the value looks very random.
+    Weak,
+    /// `token`, `secret`, `api_key`, `credential`.
+    Secret,
+    /// `password`, `passphrase`, `pwd`.
+    Password,
+}
+
+/// Words that make a name something around a secret when they come last.
+const AROUND: &[&str] = &[
+    "file",
+    "path",
+    "name",
+    "id",
+    "ids",
+    "url",
+    "uri",
+    "type",
+    "types",
+    "field",
+    "length",
+    "len",
+    "size",
+    "count",
+    "label",
+    "title",
+    "text",
+    "prompt",
+    "hint",
+    "message",
+    "msg",
+    "error",
+    "err",
+    "regex",
+    "pattern",
+    "format",
+    "dir",
+    "directory",
+    "policy",
+    "expiry",
+    "expires",
+    "expiration",
+    "ttl",
+    "timeout",
+    "endpoint",
+    "host",
+    "port",
+    "header",
+    "prefix",
+    "suffix",
+    "arn",
+    "ref",
+    "version",
+    "algorithm",
+    "alg",
+    "class",
+    "input",
+    "element",
+    "selector",
+    "column",
+    "index",
+    "table",
+    "list",
+    "map",
+    "set",
+    "store",
+    "storage",
+    "manager",
+    "provider",
+    "service",
+    "handler",
+    "hash",
+    "digest",
+    "checksum",
+    "fingerprint",
+    "thumbprint",
+    "pub",
+    "public",
+    "enabled",
+    "required",
+    "valid",
+    "invalid",
+    "mode",
+    "method",
+    "status",
+    "state",
+    "at",
+    "date",
+    "time",
+    "age",
+    "scope",
+    "scopes",
+    "issuer",
+    "audience",
+    "placeholder",
+    "desc",
+    "description",
+    "help",
+    "confirm",
+    "confirmation",
+    "reset",
+    "change",
+    "page",
+    "form",
+    "view",
+    "func",
+    "function",
+    "callback",
+    "test",
+    "validator",
+    "strength",
+    "generator",
+    "limit",
+    "usage",
+    "link",
+    "icon",
+    "button",
+    "params",
+    "config",
+    "option",
+    "options",
+    "env",
+    "var",
+    "variable",
+    "location",
+    "bits",
+    "cost",
+    "rounds",
+    "iterations",
+    "user",
+    "username",
+    "email",
+    "kind",
+    "source",
+    "namespace",
+    "region",
+    "bucket",
+    "plugin",
+    "script",
+    "command",
+    "cmd",
+    "module",
+    "num",
+    "number",
+    "idx",
+    "offset",
+    "mask",
+    "range",
+    "begin",
+    "end",
+    "start",
+    "stop",
+    "event",
+    "events",
+    "code",
+    "codes",
+    "down",
+    "up",
+    "press",
+    "board",
+    "word",
+    "words",
+    "ring",
+    "frame",
+    "frames",
+    "char",
+    "chars",
+    "phrase",
+    "space",
+    "spec",
+    "schema",
+    "template",
+    "object",
+    "objects",
+    "registry",
+    "factory",
+    "parser",
+    "ttl",
+    "sha",
+    "md5",
+    "sha1",
+    "sha256",
+    "sum",
+];
+
+/// What `name` says. Looks at its words only, so `dbPassword`, `DB_PASSWORD` and `db-password` are the same.
+pub fn name(name: &[u8]) -> Name {
+    let mut best = Name::Other;
+    let mut last = [0_u8; 64];
+    let mut last_len = 0;
+    let mut public = false;
+    let mut previous_api = false;
+    language::for_each_word(name, |word| {
+        let strength = word_strength(word, previous_api);
+        previous_api = matches!(
+            word,
+            b"api"
+                | b"secret"
+                | b"private"
+                | b"access"
+                | b"encryption"
+                | b"signing"
+                | b"master"
+                | b"session"
+                | b"app"
+                | b"client"
+                | b"license"
+                | b"auth"
+                | b"service"
+                | b"account"
+                | b"shared"
+                | b"write"
+                | b"read"
+                | b"server"
+                | b"deploy"
+                | b"storage"
+                | b"admin"
+                | b"webhook"
+                | b"subscription"
+                | b"integration"
+        );
+        public |= matches!(
+            word,
+            b"public"
+                | b"primary"
+                | b"foreign"
+                | b"partition"
+                | b"sort"
+                | b"cache"
+                | b"max"
+                | b"min"
+                | b"total"
+                | b"csrf"
+                | b"xsrf"
+                | b"sitekey"
+                | b"publishable"
+                | b"pub"
+                | b"usage"
+                | b"cancellation"
+        );
+        best = best.max(strength);
+        last_len = word.len().min(64);
+        last[..last_len].copy_from_slice(&word[..last_len]);
+    });
+    let last = std::str::from_utf8(&last[..last_len]).unwrap_or_default();
+    if AROUND.contains(&last) || public { Name::Other } else { best }
+}
+
+fn word_strength(word: &[u8], after_api: bool) -> Name {
+    let has = |part: &[u8]| word.windows(part.len()).any(|w| w == part);
+    match word {
+        b"pass" | b"pwd" | b"passwd" | b"psw" | b"passw" | b"pwds" | b"pw" => Name::Password,
+        b"bypass" | b"compass" | b"tokenizer" | b"tokenize" | b"secretary" | b"secretariat" | b"passed"
+        | b"passive" | b"passing" | b"tokens" | b"keyboard" | b"keyword" => Name::Other,
+        b"key" | b"keys" if after_api => Name::Secret,
+        b"key" | b"auth" | b"access" | b"salt" | b"private" | b"cred" | b"creds" | b"signature" | b"dsn"
+        | b"cookie" | b"session" | b"pat" | b"authorization" | b"bearer" | b"basic" | b"license" | b"webhook"
+        | b"sig" | b"seed" | b"nonce" | b"login" => Name::Weak,
+        _ if has(b"passw")
+            || has(b"passphrase")
+            || word.ends_with(b"pwd")
+            || has(b"passwd")
+            || word.ends_with(b"pass") && word.len() <= 8 =>
+        {
+            Name::Password
+        }
+        _ if has(b"secret")
+            || word.ends_with(b"token")
+            || has(b"apikey")
+            || has(b"credential")
+            || has(b"accesskey")
+            || has(b"authkey")
+            || has(b"privatekey")
+            || has(b"privkey")
+            || has(b"secretkey")
+            || has(b"authtoken") =>
+        {
+            Name::Secret
+        }
+        _ if word.ends_with(b"key")
+            && word.len() > 5
+            && !matches!(
+                word,
+                b"monkey"
+                    | b"hotkey"
+                    | b"turkey"
+                    | b"whiskey"
+                    | b"hockey"
+                    | b"jockey"
+                    | b"hostkey"
+                    | b"pubkey"
+                    | b"sortkey"
+                    | b"subkey"
+            ) =>
+        {
+            Name::Weak
+        }
+        _ => Name::Other,
+    }
+}
+
+/// Where and how the value stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Quotes around it.
+    pub quoted: bool,
+    /// The operator is an assignment (not a comparison, an argument or mere neighbourhood).
+    pub assigned: bool,
+    /// Blanks around the operator: more like source code than like an environment file.
+    pub spaced: bool,
+    /// The byte after an unquoted value.
+    pub next: Option<u8>,
+    /// The name of a service stands near.
+    pub vendor: bool,
+}
+
+/// Counts of byte classes.
+#[derive(Debug, Default, Clone, Copy)]
+struct Shape {
+    lower: usize,
+    upper: usize,
+    digit: usize,
+    joint: usize,
+    other: usize,
+    space: usize,
+    high: usize,
+}
+
+fn shape(value: &[u8]) -> Shape {
+    let mut s = Shape::default();
+    for byte in value {
+        *match byte {
+            b'a'..=b'z' => &mut s.lower,
+            b'A'..=b'Z' => &mut s.upper,
+            b'0'..=b'9' => &mut s.digit,
+            b'_' | b'-' | b'.' | b'/' | b':' => &mut s.joint,
+            b' ' | b'\t' => &mut s.space,
+            0x80.. => &mut s.high,
+            _ => &mut s.other,
+        } += 1;
+    }
+    s
+}
+
+/// Judges `value`; `None` is not a secret.
+pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
+    if value.len() < 4
+        || value.len() > super::assign::VALUE
+        || ph::is_template(value)
+        || ph::is_stand_in(value)
+        || ph::is_place(value)
+    {
+        return None;
+    }
+    if ph::is_code(value) && !(place.quoted && name == Name::Password) {
+        return None;
+    }
+    let s = shape(value);
+    if s.high * 4 > value.len() || s.space > 0 && (name != Name::Password || s.space > 2) {
+        return None;
+    }
+    let l = language::letters(value);
+    match name {
+        Name::Password => password(value, s, l, place),
+        Name::Secret => token(value, s, l, place, 8),
+        Name::Weak => token(value, s, l, place, 16),
+        Name::Other => None,
+    }
+}
+
+fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Option<Confidence> {
+    let letters = s.lower + s.upper;
+    if letters == 0 || s.space > 0 && l.noise == 0 {
+        return None;
+    }
+    if !place.quoted {
+        // unquoted text is an expression unless it looks like nothing that an expression could be
+        let identifier = s.other == 0 && s.digit == 0;
+        let ends_statement = matches!(place.next, Some(b';' | b')' | b',' | b'.' | b'\\'));
+        if identifier && l.noise < 6 || ends_statement && s.other == 0 && l.noise < 8 && place.spaced {
+            return None;
+        }
+        if value.iter().any(|b| b"(){}[]".contains(b)) && l.noise == 0 || !place.assigned && l.noise < 6 && s.digit == 0
+        {
+            return None;
+        }
+    }
+    let strong_other = s.other > 0 && value.len() >= 6;
+    let confidence = if l.noise >= 4 && (value.len() >= 6) {
+        Confidence::Medium
+    } else if s.digit > 0 && value.len() >= 6 && (l.wordy == 0 || s.digit >= 2 || strong_other) {
+        Confidence::Medium
+    } else if strong_other && letters >= 3 && (s.digit > 0 || s.upper > 0 && s.lower > 0 || interrupts(value)) {
+        Confidence::Medium
+    } else {
+        return None;
+    };
+    // words joined by punctuation: an identifier, a sentence, a message
+    if l.noise == 0 && s.joint > 0 && s.other == 0 && s.digit * 4 < value.len() && l.wordy * 2 > letters {
+        return None;
+    }
+    if value.ends_with(b":") || value.ends_with(b"?") || value.starts_with(b"--") {
+        return None;
+    }
+    Some(confidence)
+}
+
+/// A symbol between two letters or digits, as in `super$ecret`.
+fn interrupts(value: &[u8]) -> bool {
+    value
+        .windows(3)
+        .any(|w| w[0].is_ascii_alphanumeric() && b"$@!#^*%&~".contains(&w[1]) && w[2].is_ascii_alphanumeric())
+}
+
+/// Whether `value` is a UUID.
+pub fn is_uuid(value: &[u8]) -> bool {
+    value.len() == 36
+        && value
+            .iter()
+            .enumerate()
+            .all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() })
+}
+
+fn token(value: &[u8], s: Shape, l: language::Letters, place: Place, least: usize) -> Option<Confidence> {
+    let letters = s.lower + s.upper;
+    let least = if place.vendor { 10 } else { least };
+    if value.len() < least || letters == 0 && value.len() < 20 || s.space > 0 {
+        return None;
+    }
+    let weak = least == 16;
+    if is_uuid(value) {
+        return (!weak || place.vendor).then_some(Confidence::Medium);
+    }
+    let hex = value.iter().all(u8::is_ascii_hexdigit);
+    if hex {
+        let usual = value.len() >= 16;
+        let mixed = s.digit > 0 && letters > 0 && ph::distinct(value) >= 6;
+        return (usual && mixed && (!weak || value.len() >= 24 || place.vendor)).then_some(Confidence::Medium);
+    }
+    if value.starts_with(b"0x") && value.len() < 34 {
+        return None;
+    }
+    if !place.quoted {
+        let identifier = s.other == 0 && s.joint <= value.len() / 4;
+        let code_end = matches!(place.next, Some(b';' | b')' | b',' | b'\\'));
+        if identifier && code_end && place.spaced && (l.noise < 8 || s.digit < 2) {
+            return None;
+        }
+        if value.iter().any(|b| b"(){}[]*!?".contains(b)) {
+            return None;
+        }
+    }
+    let few = ph::distinct(value) < 6.min(value.len() * 2 / 3 + 1);
+    if few && !place.vendor {
+        return None;
+    }
+    // the share of the value that no word explains
+    let unexplained = l.noise + s.digit + s.other + if l.wordy * 2 < letters { l.short } else { l.short / 2 };
+    let share = unexplained * 100 / value.len();
+    let classes =
+        usize::from(s.lower > 0) + usize::from(s.upper > 0) + usize::from(s.digit > 0) + usize::from(s.other > 0);
+    let wanted = match (weak, value.len()) {
+        (false, 0..16) => 65,
+        (false, _) => 45,
+        (true, _) => 65,
+    };
+    let random = share >= wanted && (classes >= 2 || l.noise >= 12) && (s.digit > 0 || l.noise * 2 >= letters.max(8));
+    if random || place.vendor && share >= 30 && s.digit > 0 { Some(Confidence::Medium) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUOTED: Place = Place { quoted: true, assigned: true, spaced: true, next: Some(b'"'), vendor: false };
+
+    #[test]
+    fn names() {
+        for n in ["password", "DB_PASSWORD", "dbPasswd", "user-pwd", "sshPassphrase"] {
+            assert_eq!(name(n.as_bytes()), Name::Password, "{n}");
+        }
+        for n in ["api_key", "clientSecret", "ACCESS_TOKEN", "authToken", "aws_secret_access_key", "apikey"] {
+            assert_eq!(name(n.as_bytes()), Name::Secret, "{n}");
+        }
+        for n in [
+            "password_file",
+            "token_type",
+            "public_key",
+            "keyboard",
+            "bypass",
+            "primaryKey",
+            "secretName",
+            "max_tokens",
+        ] {
+            assert_eq!(name(n.as_bytes()), Name::Other, "{n}");
+        }
+    }
+
+    #[test]
+    fn values() {
+        for v in ["xkqpw7mt", "super$ecret", "s3cr3t!x", "qzvkxwpd", "Gk7#pLq2"] {
+            assert!(judge(v.as_bytes(), Name::Password, QUOTED).is_some(), "{v}");
+        }
+        for v in ["password", "username", "Enter password:", "get_password", "my-password", "busybox@", "string"] {
+            assert!(judge(v.as_bytes(), Name::Password, QUOTED).is_none(), "{v}");
+        }
+        for v in ["9e51341f8d87894c927d0150be0a9676", "Zx81kQpL02mNvB7tYw", "dqlblS2CmTOc5zYn4nZk"] {
+            assert!(judge(v.as_bytes(), Name::Secret, QUOTED).is_some(), "{v}");
+        }
+        for v in ["access_token_secret", "getAccessToken2", "AuthenticationToken", "application/json", "12345678"] {
+            assert!(judge(v.as_bytes(), Name::Secret, QUOTED).is_none(), "{v}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Tier of names: a word that may tell of a secret, the name around it, the value beside it, and what that is.
+
+use std::ops::Range;
+
+use super::assign::{self, Assignment, Join};
+use super::classify::{self, Name, Place};
+use super::context;
+use super::engine::{Engine, Hit, Which, checked};
+use super::finding::Confidence;
+use super::placeholder as ph;
+use super::structural;
+
+/// Where the last name ended, so that `secret_access_key` is looked at once.
+#[derive(Debug, Default)]
+pub struct Names {
+    done: usize,
+}
+
+impl Names {
+    /// Looks at the name around `pos`. Returns whether there was anything to do.
+    pub fn handle(&mut self, engine: &Engine, text: &[u8], pos: usize, hits: &mut Vec<Hit>) -> bool {
+        if pos < self.done {
+            return false;
+        }
+        let name = assign::name_around(text, pos);
+        self.done = name.end;
+        let kind = classify::name(&text[name.clone()]);
+        let found = assign::after(text, name.clone());
+        let mut any = false;
+        if let Some(found) = &found {
+            any = judge(engine, text, kind, found, hits);
+        }
+        if !any && name.len() >= 20 {
+            let keyword = text[pos..name.end].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+            if let Some(found) = assign::glued(text, &name, pos + keyword) {
+                any = beside(engine, text, &found, hits);
+            }
+        }
+        if !any && kind > Name::Other && found.as_ref().is_none_or(|f| f.join == Join::Beside) {
+            near(engine, text, &name, hits);
+        }
+        true
+    }
+}
+
+fn generic(kind: Name, vendor: bool) -> &'static str {
+    match (kind, vendor) {
+        (Name::Password, _) => "generic-password",
+        (_, true) => "vendor-credential",
+        _ => "generic-secret",
+    }
+}
+
+fn push(engine: &Engine, hits: &mut Vec<Hit>, id: &'static str, span: Range<usize>, confidence: Confidence) -> bool {
+    let on = engine.rules.is_on_built_in(id);
+    if on {
+        hits.push(Hit { which: Which::BuiltIn(id), span, prefix: 0, confidence });
+    }
+    on
+}
+
+/// A keyed rule that the words before the value call for.
+fn keyed(engine: &Engine, text: &[u8], words: &[Vec<u8>], span: &Range<usize>, hits: &mut Vec<Hit>) -> bool {
+    let value = &text[span.clone()];
+    if value.len() < 8 || value.len() > 512 {
+        return false;
+    }
+    let Some(index) = engine.keyed().matching(&engine.rules, words, value) else { return false };
+    let rule = &engine.rules.rules()[index];
+    let stand_in = ph::is_stand_in(value) && ph::distinct(value) < 8;
+    let confidence = if stand_in { Confidence::Low } else { checked(rule, value, 0) };
+    hits.push(Hit { which: Which::Table(index as u16), span: span.clone(), prefix: 0, confidence });
+    true
+}
+
+fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mut Vec<Hit>) -> bool {
+    let mut span = found.value.clone();
+    if !found.quoted {
+        // a sentence or a list may go on after the value
+        while span.len() > 1 && matches!(text[span.end - 1], b',' | b'.' | b':' | b')' | b']' | b'}') {
+            span.end -= 1;
+        }
+        // several variables in one query string
+        if let Some(cut) = text[span.clone()].iter().position(|b| *b == b'&') {
+            span.end = span.start + cut;
+        }
+    }
+    let value = &text[span.clone()];
+    if value.len() < 4 {
+        return false;
+    }
+    // `Authorization: Bearer x` and friends are the header's business
+    let lower = value[..value.len().min(7)].to_ascii_lowercase();
+    if lower.starts_with(b"bearer") || lower.starts_with(b"basic ") {
+        return false;
+    }
+    if !found.quoted && matches!(&lower[..], b"token" | b"apikey" | b"ssws") {
+        let place = structural::header(text, span.end, false);
+        return place.is_some_and(|(span, sure)| push(engine, hits, "authorization-header", span, sure));
+    }
+    let words = context::words(text, found.name.end);
+    if keyed(engine, text, &words, &span, hits) {
+        return true;
+    }
+    if kind == Name::Password
+        && structural::in_connection_string(text, found.name.start)
+        && !ph::is_template(value)
+        && !value.starts_with(b"$")
+    {
+        let sure = if ph::is_stand_in(value) { Confidence::Low } else { Confidence::Medium };
+        return push(engine, hits, "connection-string-password", span, sure);
+    }
+    if kind == Name::Other || found.join == Join::Compare && !found.quoted {
+        return false;
+    }
+    let vendor = context::names_vendor(&words);
+    let place = Place {
+        quoted: found.quoted,
+        assigned: matches!(found.join, Join::Assign | Join::Element),
+        spaced: found.spaced,
+        next: text.get(span.end).copied(),
+        vendor,
+    };
+    if found.join == Join::Beside && !found.quoted {
+        return beside(engine, text, found, hits);
+    }
+    // docker's `"auth": "dXNlcjpwYXNz"`
+    if found.quoted && value.len() >= 12 && text[found.name.clone()].eq_ignore_ascii_case(b"auth") {
+        let pair = structural::decode64(value)
+            .is_some_and(|raw| raw.is_ascii() && raw.contains(&b':') && !raw.contains(&b'\n'));
+        if pair {
+            return push(engine, hits, "docker-auth", span, Confidence::High);
+        }
+    }
+    match classify::judge(value, kind, place) {
+        Some(sure) => push(engine, hits, generic(kind, vendor), span, sure),
+        None => false,
+    }
+}
+
+/// A value with nothing but a blank or a dash before it must look very random, or stand beside a service.
+fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>) -> bool {
+    let value = &text[found.value.clone()];
+    let words = context::words(text, found.name.end);
+    if keyed(engine, text, &words, &found.value, hits) {
+        return true;
+    }
+    let vendor = context::names_vendor(&words);
+    let kind = classify::name(&text[found.name.clone()]);
+    let place = Place { quoted: true, assigned: false, spaced: true, next: None, vendor };
+    if value.len() < 12 || !value.iter().any(u8::is_ascii_digit) || !vendor && (value.len() < 20 || kind == Name::Other)
+    {
+        return kind == Name::Password
+            && login_line(text, found)
+            && classify::judge(value, kind, place)
+                .is_some_and(|sure| push(engine, hits, "netrc-password", found.value.clone(), sure));
+    }
+    match classify::judge(value, if vendor { Name::Secret } else { Name::Weak }, place) {
+        Some(sure) => push(engine, hits, generic(Name::Secret, vendor), found.value.clone(), sure),
+        None => false,
+    }
+}
+
+/// `machine h login u password p` on one line or on neighbouring lines.
+fn login_line(text: &[u8], found: &Assignment) -> bool {
+    let before = &text[found.name.start.saturating_sub(160)..found.name.start];
+    let has = |word: &[u8]| before.windows(word.len()).any(|w| w == word);
+    has(b"login ") && (has(b"machine ") || has(b"default"))
+}
+
+/// The first long random value on the rest of the line, where a service is named before it.
+fn near(engine: &Engine, text: &[u8], name: &Range<usize>, hits: &mut Vec<Hit>) {
+    let window = &text[name.end..text.len().min(name.end + 64)];
+    let line = window.iter().position(|b| *b == b'\n').unwrap_or(window.len());
+    let mut at = 0;
+    while at < line {
+        let len = window[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-+/=.".contains(b)).count();
+        if len >= 12 {
+            let start = name.end + at;
+            let tail = text[start..text.len().min(start + 300)]
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric() || b"_-+/=.".contains(b))
+                .count();
+            let found = Assignment {
+                name: name.clone(),
+                value: start..start + tail,
+                quoted: false,
+                join: Join::Beside,
+                spaced: true,
+            };
+            if context::names_vendor(&context::words(text, start)) {
+                beside(engine, text, &found, hits);
+            }
+            return;
+        }
+        at += len.max(1);
+    }
+}

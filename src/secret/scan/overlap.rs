@@ -1,0 +1,29 @@
+//! One finding per secret: where several detectors hit the same bytes, the most specific one is kept.
+
+use super::engine::{Hit, Which};
+
+fn rank(hit: &Hit) -> (u8, u8, usize) {
+    let kind = match hit.which {
+        Which::Table(_) => 3,
+        Which::BuiltIn("generic-secret" | "generic-password" | "vendor-credential") => 1,
+        Which::BuiltIn(_) => 2,
+    };
+    (u8::from(hit.confidence > super::finding::Confidence::Low), kind, hit.span.len())
+}
+
+/// Sorts by position and drops what overlaps something better.
+pub fn resolve(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_by(|a, b| (a.span.start, a.span.end).cmp(&(b.span.start, b.span.end)));
+    let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
+    for hit in hits {
+        match kept.last_mut() {
+            Some(last) if hit.span.start < last.span.end => {
+                if rank(&hit) > rank(last) {
+                    *last = hit;
+                }
+            }
+            _ => kept.push(hit),
+        }
+    }
+    kept
+}
