@@ -1,2 +1,4 @@
-//! `git-coop-scan`.
-fn main() {}
+//! `git coop scan`.
+fn main() -> std::process::ExitCode {
+    coop::cli::single::<coop::cli::scan::Args>("scan")
+}

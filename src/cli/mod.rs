@@ -13,6 +13,7 @@ pub mod login;
 pub mod out;
 pub mod profiles;
 pub mod run;
+pub mod scan;
 pub mod shell;
 pub mod sibling;
 pub mod terminal;

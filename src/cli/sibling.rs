@@ -19,8 +19,14 @@ pub struct Sibling {
 }
 
 /// The programs that this version has.
-pub const SIBLINGS: &[Sibling] =
-    &[Sibling { name: "fork", aliases: &[], definition: || super::definition::<super::fork::Args>("fork") }];
+pub const SIBLINGS: &[Sibling] = &[
+    Sibling { name: "fork", aliases: &[], definition: || super::definition::<super::fork::Args>("fork") },
+    Sibling {
+        name: "scan",
+        aliases: &["check-secrets"],
+        definition: || super::definition::<super::scan::Args>("scan").visible_alias("check-secrets"),
+    },
+];
 
 /// The sibling called `word`.
 pub fn find(word: &OsStr) -> Option<&'static Sibling> {

@@ -8,6 +8,7 @@ pub mod import;
 pub mod live;
 pub mod lock;
 pub mod login;
+pub mod scan;
 pub mod session;
 pub mod shadows;
 pub mod verify;

@@ -5,10 +5,12 @@
 //! anybody runs from here. Refs are read and written by git itself (gix writes loose refs that git
 //! cannot see in reftable repositories); gix reads and writes objects, trees, index and config.
 
+pub mod blobs;
 pub mod bundle;
 pub mod checkout;
 pub mod command;
 pub mod index;
+pub mod introduced;
 pub mod objects;
 pub mod oid;
 pub mod private;
@@ -16,6 +18,7 @@ pub mod refs;
 pub mod repo;
 pub mod seed;
 pub mod shape;
+pub mod staged;
 pub mod worktree;
 pub mod write;
 
