@@ -31,7 +31,9 @@ pub fn commits(repo: &Repo, env: &Env, revisions: &[&str]) -> Result<Commits> {
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let why = text.lines().next().unwrap_or_default().trim_start_matches("fatal: ").to_owned();
-        return Err(Error::usage(format!("'{}' does not resolve", revisions.join(" "))).because(why).hint("git rev-list A..B shows what git understands"));
+        return Err(Error::usage(format!("'{}' does not resolve", revisions.join(" ")))
+            .because(why)
+            .hint("git rev-list A..B shows what git understands"));
     }
     let text = std::str::from_utf8(&output.stdout).or_bug("git printed no text")?;
     let mut out = Vec::new();
@@ -47,18 +49,25 @@ pub fn commits(repo: &Repo, env: &Env, revisions: &[&str]) -> Result<Commits> {
 
 /// Walks `commits` and calls `found` for every blob that no parent has at its path and that was not found before.
 /// What cannot be read is told to `broken` and passed over. `found` returns whether to go on.
-pub fn introduced(blobs: &Blobs, commits: &Commits, mut found: impl FnMut(Introduced) -> bool, mut broken: impl FnMut(String)) {
+pub fn introduced(
+    blobs: &Blobs,
+    commits: &Commits,
+    mut found: impl FnMut(Introduced) -> bool,
+    mut broken: impl FnMut(String),
+) {
     let mut seen: HashSet<gix::ObjectId> = HashSet::new();
     let mut trees: HashMap<gix::ObjectId, Option<gix::ObjectId>> = HashMap::new();
     blobs.with(|handle| {
         for (commit, parents) in commits {
             let mut root = |id: gix::ObjectId, cut_off: bool| {
-                *trees.entry(id).or_insert_with(|| match handle.find_commit(id).map(|c| c.tree_id().map(gix::Id::detach)) {
-                    Ok(Ok(tree)) => Some(tree),
-                    _ if cut_off => None, // the parent of a shallow boundary is not here
-                    _ => {
-                        broken(format!("commit {id} cannot be read"));
-                        None
+                *trees.entry(id).or_insert_with(|| {
+                    match handle.find_commit(id).map(|c| c.tree_id().map(gix::Id::detach)) {
+                        Ok(Ok(tree)) => Some(tree),
+                        _ if cut_off => None, // the parent of a shallow boundary is not here
+                        _ => {
+                            broken(format!("commit {id} cannot be read"));
+                            None
+                        }
                     }
                 })
             };
@@ -92,7 +101,9 @@ impl<F: FnMut(Introduced) -> bool, B: FnMut(String)> Walk<'_, F, B> {
         let mut out = Vec::new();
         for entry in gix::objs::TreeRefIter::from_bytes(&object.data, id.kind()) {
             match entry {
-                Ok(e) => out.push((e.filename.to_owned(), e.mode.is_tree(), e.mode.is_blob_or_symlink(), e.oid.to_owned())),
+                Ok(e) => {
+                    out.push((e.filename.to_owned(), e.mode.is_tree(), e.mode.is_blob_or_symlink(), e.oid.to_owned()))
+                }
                 Err(_) => {
                     (self.broken)(format!("tree {id} is broken"));
                     break;
@@ -110,8 +121,10 @@ impl<F: FnMut(Introduced) -> bool, B: FnMut(String)> Walk<'_, F, B> {
         if before.is_empty() && !self.seen.insert(id) {
             return true;
         }
-        let olds: Vec<HashMap<BString, gix::ObjectId>> =
-            before.iter().map(|old| self.entries(*old).into_iter().map(|(name, _, _, id)| (name, id)).collect()).collect();
+        let olds: Vec<HashMap<BString, gix::ObjectId>> = before
+            .iter()
+            .map(|old| self.entries(*old).into_iter().map(|(name, _, _, id)| (name, id)).collect())
+            .collect();
         for (name, is_tree, is_blob, id) in self.entries(id) {
             let same: Vec<gix::ObjectId> = olds.iter().filter_map(|old| old.get(&name).copied()).collect();
             if same.contains(&id) || !(is_tree || is_blob) {
@@ -122,10 +135,14 @@ impl<F: FnMut(Introduced) -> bool, B: FnMut(String)> Walk<'_, F, B> {
             let go_on = if is_tree {
                 path.push(b'/');
                 // only what was a tree before can be compared; a blob of that name gives no entries
-                let trees: Vec<_> = same.into_iter().filter(|id| self.handle.find_header(*id).is_ok_and(|h| h.kind().is_tree())).collect();
+                let trees: Vec<_> = same
+                    .into_iter()
+                    .filter(|id| self.handle.find_header(*id).is_ok_and(|h| h.kind().is_tree()))
+                    .collect();
                 self.tree(id, &trees, path, depth + 1)
             } else {
-                !self.seen.insert(id) || (self.found)(Introduced { blob: ObjectId(id), path: path.clone(), commit: self.commit })
+                !self.seen.insert(id)
+                    || (self.found)(Introduced { blob: ObjectId(id), path: path.clone(), commit: self.commit })
             };
             path.truncate(len);
             if !go_on {
@@ -135,4 +152,3 @@ impl<F: FnMut(Introduced) -> bool, B: FnMut(String)> Walk<'_, F, B> {
         true
     }
 }
-

@@ -49,7 +49,11 @@ fn head_tree(opened: &gix::Repository, repo: &Repo, env: &Env) -> Result<Option<
         // gix does not see refs there
         let line = Git::new(repo, env).args(["rev-parse", "-q", "--verify", "HEAD^{tree}"]).output()?;
         let hex = line.stdout.trim_end();
-        return if line.status.success() { gix::ObjectId::from_hex(hex).map(Some).or_bug("git printed no object id") } else { Ok(None) };
+        return if line.status.success() {
+            gix::ObjectId::from_hex(hex).map(Some).or_bug("git printed no object id")
+        } else {
+            Ok(None)
+        };
     }
     let head = opened.head().context(Kind::Usage, "cannot read HEAD")?;
     if head.is_unborn() {
@@ -82,7 +86,13 @@ impl Walk<'_> {
     }
 
     /// Compares one directory; `prefix` ends with a slash, `range` are its entries in the index.
-    fn directory(&mut self, prefix: &BStr, head: Option<gix::ObjectId>, cache: Option<&gix::index::extension::Tree>, range: Range<usize>) -> Result<()> {
+    fn directory(
+        &mut self,
+        prefix: &BStr,
+        head: Option<gix::ObjectId>,
+        cache: Option<&gix::index::extension::Tree>,
+        range: Range<usize>,
+    ) -> Result<()> {
         let mut old = self.tree(head)?;
         let mut at = range.start;
         while at < range.end {
@@ -102,7 +112,10 @@ impl Walk<'_> {
                     let known = child.and_then(|c| c.num_entries.map(|n| (n as usize, c.id)));
                     let end = match known {
                         Some((n, _)) if n > 0 && at + n <= range.end => at + n,
-                        _ => at + self.index.entries()[at..range.end].partition_point(|e| e.path(self.index).starts_with(below)),
+                        _ => {
+                            at + self.index.entries()[at..range.end]
+                                .partition_point(|e| e.path(self.index).starts_with(below))
+                        }
                     };
                     if known.is_none_or(|(_, id)| Some(id) != before) {
                         let below = below.as_bstr().to_owned();
@@ -123,13 +136,20 @@ impl Walk<'_> {
     fn entry(&mut self, path: BString, entry: &gix::index::Entry, old: Option<Entry>) {
         let old = old.filter(|(mode, _)| mode.is_blob_or_symlink()).map(|(_, id)| id);
         // unmerged entries are looked at by every side; an intent to add has no content yet; a submodule has none at all
-        let nothing = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD) || entry.mode == gix::index::entry::Mode::COMMIT;
+        let nothing = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD)
+            || entry.mode == gix::index::entry::Mode::COMMIT;
         if !nothing && old != Some(entry.id) {
             self.changes.push(Staged { path, new: ObjectId(entry.id), old: old.map(ObjectId) });
         }
     }
 
-    fn lost(&mut self, path: BString, mode: gix::object::tree::EntryMode, id: gix::ObjectId, depth: usize) -> Result<()> {
+    fn lost(
+        &mut self,
+        path: BString,
+        mode: gix::object::tree::EntryMode,
+        id: gix::ObjectId,
+        depth: usize,
+    ) -> Result<()> {
         if mode.is_blob_or_symlink() {
             self.gone.push((path, id));
         } else if mode.is_tree() {

@@ -24,8 +24,16 @@ pub fn print(env: &Env, report: &Report, brief: bool) -> Result<()> {
             }
             last = Some(&f.path);
             let at = format!("{path}:{}:{}", f.line, f.column);
-            let commit = located.commit.as_deref().map(|c| format!("  in {}", &c[..c.len().min(12)])).unwrap_or_default();
-            writeln!(w, "{}: {} {} ({}){commit}", at.style(place), f.rule.style(rule), printable(&f.redacted), f.confidence.word())?;
+            let commit =
+                located.commit.as_deref().map(|c| format!("  in {}", &c[..c.len().min(12)])).unwrap_or_default();
+            writeln!(
+                w,
+                "{}: {} {} ({}){commit}",
+                at.style(place),
+                f.rule.style(rule),
+                printable(&f.redacted),
+                f.confidence.word()
+            )?;
             writeln!(w, "    {}; fingerprint {}", f.about, f.fingerprint)?;
         }
         Ok(())
@@ -53,7 +61,10 @@ fn summary(err: &mut impl std::io::Write, report: &Report, brief: bool) -> std::
     let (files, mb) = (report.scanned, report.bytes as f64 / 1e6);
     writeln!(err, "{} in {files} scanned, {mb:.1} MB{accepted}{skipped}", count(found, "secret"))?;
     if found > 0 {
-        writeln!(err, "hint: remove the secret and revoke it; what is none: comment it with coop:allow, or put its fingerprint into .coopallow")?;
+        writeln!(
+            err,
+            "hint: remove the secret and revoke it; what is none: comment it with coop:allow, or put its fingerprint into .coopallow"
+        )?;
     }
     err.flush()
 }

@@ -63,6 +63,10 @@ pub fn document(report: &Report) -> Document<'_> {
         bytes: report.bytes,
         accepted: report.accepted,
         skipped: &report.skipped,
-        unreadable: report.unreadable.iter().map(|(path, why)| Unreadable { path: path.to_string(), reason: why }).collect(),
+        unreadable: report
+            .unreadable
+            .iter()
+            .map(|(path, why)| Unreadable { path: path.to_string(), reason: why })
+            .collect(),
     }
 }

@@ -132,7 +132,8 @@ impl Args {
 fn answer(report: &Report) -> Result<u8> {
     if report.is_incomplete() {
         let n = report.unreadable.len();
-        return Err(Error::usage(format!("the scan is incomplete: {n} could not be read")).hint("the report names what and why"));
+        return Err(Error::usage(format!("the scan is incomplete: {n} could not be read"))
+            .hint("the report names what and why"));
     }
     Ok(if report.findings.is_empty() { exit::OK } else { exit::NO })
 }

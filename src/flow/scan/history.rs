@@ -12,7 +12,13 @@ use crate::secret::scan::{Scanner, scan_all};
 
 use super::{Collector, Request, threads};
 
-pub(super) fn range(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collector: &Collector<'_>, range: &str) -> Result<()> {
+pub(super) fn range(
+    request: &Request<'_>,
+    repo: &Repo,
+    scanner: &Scanner,
+    collector: &Collector<'_>,
+    range: &str,
+) -> Result<()> {
     scan(request, repo, scanner, collector, &[range])
 }
 
@@ -20,7 +26,13 @@ pub(super) fn all(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collect
     scan(request, repo, scanner, collector, &["--all"])
 }
 
-fn scan(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collector: &Collector<'_>, revisions: &[&str]) -> Result<()> {
+fn scan(
+    request: &Request<'_>,
+    repo: &Repo,
+    scanner: &Scanner,
+    collector: &Collector<'_>,
+    revisions: &[&str],
+) -> Result<()> {
     let commits = commits(repo, request.env, revisions)?;
     let blobs = Blobs::open(repo)?;
     let mut items: Vec<Introduced> = Vec::new();

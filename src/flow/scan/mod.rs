@@ -102,7 +102,9 @@ pub fn run(request: Request<'_>) -> Result<Report> {
     let prepared = request.policy.prepare(root.as_deref(), request.env)?;
     let collector = Collector::new(&prepared, request.progress);
     match &request.what {
-        What::Tree { paths, include_ignored } => tree::scan(&request, repo, &prepared.scanner, &collector, paths, *include_ignored)?,
+        What::Tree { paths, include_ignored } => {
+            tree::scan(&request, repo, &prepared.scanner, &collector, paths, *include_ignored)?
+        }
         What::Stdin(name) => {
             let mut buffer = Vec::new();
             let path = BString::from(std::os::unix::ffi::OsStringExt::into_vec(name.clone()));

@@ -69,7 +69,8 @@ impl Policy {
 impl Prepared {
     /// Whether the baseline or the list accepts `finding`.
     pub(super) fn accepts(&self, finding: &Finding) -> bool {
-        self.allow.allows(finding) || !self.update && self.baseline.as_ref().is_some_and(|(_, known)| known.knows(finding))
+        self.allow.allows(finding)
+            || !self.update && self.baseline.as_ref().is_some_and(|(_, known)| known.knows(finding))
     }
 
     /// Writes the baseline if that was asked for; its findings are then accepted. An incomplete scan writes nothing.
@@ -83,7 +84,8 @@ impl Prepared {
         let shown = path.display();
         let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(dir).context(Kind::Usage, format!("cannot write '{shown}'"))?;
-        std::io::Write::write_all(&mut file, known.to_json().as_bytes()).context(Kind::Usage, format!("cannot write '{shown}'"))?;
+        std::io::Write::write_all(&mut file, known.to_json().as_bytes())
+            .context(Kind::Usage, format!("cannot write '{shown}'"))?;
         file.persist(path).context(Kind::Usage, format!("cannot write '{shown}'"))?;
         report.accepted += report.findings.len() as u64;
         report.findings.clear();

@@ -23,7 +23,14 @@ struct Item {
     shown: Vec<u8>,
 }
 
-pub(super) fn scan(request: &Request<'_>, repo: Result<Repo>, scanner: &Scanner, collector: &Collector<'_>, paths: &[PathBuf], include_ignored: bool) -> Result<()> {
+pub(super) fn scan(
+    request: &Request<'_>,
+    repo: Result<Repo>,
+    scanner: &Scanner,
+    collector: &Collector<'_>,
+    paths: &[PathBuf],
+    include_ignored: bool,
+) -> Result<()> {
     let whole = paths.is_empty();
     let repo = match repo {
         Ok(repo) => Some(repo),
@@ -39,7 +46,9 @@ pub(super) fn scan(request: &Request<'_>, repo: Result<Repo>, scanner: &Scanner,
     let mut items: Box<dyn Iterator<Item = Item> + Send> = Box::new(std::iter::empty());
     for start in starts {
         let meta = start.symlink_metadata().context(Kind::Usage, format!("cannot read '{}'", start.display()))?;
-        let inside = repo.as_ref().filter(|r| !include_ignored && meta.is_dir() && start.canonicalize().is_ok_and(|s| s.starts_with(&r.work_tree)));
+        let inside = repo.as_ref().filter(|r| {
+            !include_ignored && meta.is_dir() && start.canonicalize().is_ok_and(|s| s.starts_with(&r.work_tree))
+        });
         items = match inside {
             Some(repo) => Box::new(items.chain(listed(request, repo, &start, collector)?)),
             None if meta.is_dir() => Box::new(items.chain(walked(&start, request.cwd, include_ignored, collector))),
@@ -48,7 +57,9 @@ pub(super) fn scan(request: &Request<'_>, repo: Result<Repo>, scanner: &Scanner,
     }
     scan_all(scanner, items, threads(), request.cancel, load, |item, scanned| match scanned {
         // a file may vanish between listing and reading, as any build does to its files
-        Err(err) if err.kind() == io::ErrorKind::NotFound && !item.file.symlink_metadata().is_ok() => collector.skipped("vanished while scanning"),
+        Err(err) if err.kind() == io::ErrorKind::NotFound && !item.file.symlink_metadata().is_ok() => {
+            collector.skipped("vanished while scanning")
+        }
         Err(err) if err.kind() == io::ErrorKind::Unsupported => collector.skipped("not a regular file"),
         other => collector.done(BStr::new(&item.shown), None, other.map_err(|e| e.to_string())),
     });
@@ -61,12 +72,24 @@ fn item(file: PathBuf, cwd: &Path) -> Item {
 }
 
 /// What git tracks or would track below `start`; nested repositories are walked.
-fn listed<'a>(request: &Request<'_>, repo: &Repo, start: &Path, collector: &'a Collector<'a>) -> Result<impl Iterator<Item = Item> + Send + use<'a>> {
+fn listed<'a>(
+    request: &Request<'_>,
+    repo: &Repo,
+    start: &Path,
+    collector: &'a Collector<'a>,
+) -> Result<impl Iterator<Item = Item> + Send + use<'a>> {
     let start = start.canonicalize().context(Kind::Usage, format!("cannot read '{}'", start.display()))?;
     let below = start.strip_prefix(&repo.work_tree).unwrap_or(Path::new(""));
     let mut worktree = std::ffi::OsString::from("--work-tree=");
     worktree.push(&repo.work_tree);
-    let mut git = Git::new(repo, request.env).arg(worktree).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
+    let mut git = Git::new(repo, request.env).arg(worktree).args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--deduplicate",
+    ]);
     if !below.as_os_str().is_empty() {
         let mut spec = std::ffi::OsString::from(":(literal)");
         spec.push(below);
@@ -90,7 +113,12 @@ fn listed<'a>(request: &Request<'_>, repo: &Repo, start: &Path, collector: &'a C
 }
 
 /// Everything below `start`, ignore files honoured or not, `.git` left out.
-fn walked<'a>(start: &Path, cwd: &Path, include_ignored: bool, collector: &'a Collector<'a>) -> impl Iterator<Item = Item> + Send + use<'a> {
+fn walked<'a>(
+    start: &Path,
+    cwd: &Path,
+    include_ignored: bool,
+    collector: &'a Collector<'a>,
+) -> impl Iterator<Item = Item> + Send + use<'a> {
     let cwd = cwd.to_owned();
     let walk = ignore::WalkBuilder::new(start)
         .standard_filters(!include_ignored)
@@ -120,7 +148,9 @@ fn load(scanner: &Scanner, item: &Item, buffer: &mut Vec<u8>) -> io::Result<Scan
             Ok(scanner.scan_buffer(path, &target))
         }
         // a socket cannot be opened
-        Err(err) if err.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => Err(io::ErrorKind::Unsupported.into()),
+        Err(err) if err.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+            Err(io::ErrorKind::Unsupported.into())
+        }
         Err(err) => Err(err),
     }
 }

@@ -17,183 +17,6 @@ pub enum Name {
     Password,
 }
 
-/// Words that make a name something around a secret when they come last.
-const AROUND: &[&str] = &[
-    "file",
-    "path",
-    "name",
-    "id",
-    "ids",
-    "url",
-    "uri",
-    "type",
-    "types",
-    "field",
-    "length",
-    "len",
-    "size",
-    "count",
-    "label",
-    "title",
-    "text",
-    "prompt",
-    "hint",
-    "message",
-    "msg",
-    "error",
-    "err",
-    "regex",
-    "pattern",
-    "format",
-    "dir",
-    "directory",
-    "policy",
-    "expiry",
-    "expires",
-    "expiration",
-    "ttl",
-    "timeout",
-    "endpoint",
-    "host",
-    "port",
-    "header",
-    "prefix",
-    "suffix",
-    "arn",
-    "ref",
-    "version",
-    "algorithm",
-    "alg",
-    "class",
-    "input",
-    "element",
-    "selector",
-    "column",
-    "index",
-    "table",
-    "list",
-    "map",
-    "set",
-    "store",
-    "storage",
-    "manager",
-    "provider",
-    "service",
-    "handler",
-    "hash",
-    "digest",
-    "checksum",
-    "fingerprint",
-    "thumbprint",
-    "pub",
-    "public",
-    "enabled",
-    "required",
-    "valid",
-    "invalid",
-    "mode",
-    "method",
-    "status",
-    "state",
-    "at",
-    "date",
-    "time",
-    "age",
-    "scope",
-    "scopes",
-    "issuer",
-    "audience",
-    "placeholder",
-    "desc",
-    "description",
-    "help",
-    "confirm",
-    "confirmation",
-    "reset",
-    "change",
-    "page",
-    "form",
-    "view",
-    "func",
-    "function",
-    "callback",
-    "test",
-    "validator",
-    "strength",
-    "generator",
-    "limit",
-    "usage",
-    "link",
-    "icon",
-    "button",
-    "params",
-    "config",
-    "option",
-    "options",
-    "env",
-    "var",
-    "variable",
-    "location",
-    "bits",
-    "cost",
-    "rounds",
-    "iterations",
-    "user",
-    "username",
-    "email",
-    "kind",
-    "source",
-    "namespace",
-    "region",
-    "bucket",
-    "plugin",
-    "script",
-    "command",
-    "cmd",
-    "module",
-    "num",
-    "number",
-    "idx",
-    "offset",
-    "mask",
-    "range",
-    "begin",
-    "end",
-    "start",
-    "stop",
-    "event",
-    "events",
-    "code",
-    "codes",
-    "down",
-    "up",
-    "press",
-    "board",
-    "word",
-    "words",
-    "ring",
-    "frame",
-    "frames",
-    "char",
-    "chars",
-    "phrase",
-    "space",
-    "spec",
-    "schema",
-    "template",
-    "object",
-    "objects",
-    "registry",
-    "factory",
-    "parser",
-    "ttl",
-    "sha",
-    "md5",
-    "sha1",
-    "sha256",
-    "sum",
-];
-
 /// What `name` says. Looks at its words only, so `dbPassword`, `DB_PASSWORD` and `db-password` are the same.
 pub fn name(name: &[u8]) -> Name {
     let mut best = Name::Other;
@@ -203,70 +26,22 @@ pub fn name(name: &[u8]) -> Name {
     let mut previous_api = false;
     language::for_each_word(name, |word| {
         let strength = word_strength(word, previous_api);
-        previous_api = matches!(
-            word,
-            b"api"
-                | b"secret"
-                | b"private"
-                | b"access"
-                | b"encryption"
-                | b"signing"
-                | b"master"
-                | b"session"
-                | b"app"
-                | b"client"
-                | b"license"
-                | b"auth"
-                | b"service"
-                | b"account"
-                | b"shared"
-                | b"write"
-                | b"read"
-                | b"server"
-                | b"deploy"
-                | b"storage"
-                | b"admin"
-                | b"webhook"
-                | b"subscription"
-                | b"integration"
-        );
-        public |= matches!(
-            word,
-            b"public"
-                | b"primary"
-                | b"foreign"
-                | b"partition"
-                | b"sort"
-                | b"cache"
-                | b"max"
-                | b"min"
-                | b"total"
-                | b"csrf"
-                | b"xsrf"
-                | b"sitekey"
-                | b"publishable"
-                | b"pub"
-                | b"usage"
-                | b"cancellation"
-        );
+        previous_api = language::QUALIFIES_KEY.has(word);
+        public |= language::PUBLIC.has(word);
         best = best.max(strength);
         last_len = word.len().min(64);
         last[..last_len].copy_from_slice(&word[..last_len]);
     });
-    let last = std::str::from_utf8(&last[..last_len]).unwrap_or_default();
-    if AROUND.contains(&last) || public { Name::Other } else { best }
+    if language::AROUND.has(&last[..last_len]) || public { Name::Other } else { best }
 }
 
 fn word_strength(word: &[u8], after_api: bool) -> Name {
     let has = |part: &[u8]| word.windows(part.len()).any(|w| w == part);
     match word {
         b"pass" | b"pwd" | b"passwd" | b"psw" | b"passw" | b"pwds" | b"pw" => Name::Password,
-        b"bypass" | b"compass" | b"tokenizer" | b"tokenize" | b"secretary" | b"secretariat" | b"passed"
-        | b"passive" | b"passing" | b"tokens" | b"keyboard" | b"keyword" => Name::Other,
         b"key" | b"keys" if after_api => Name::Secret,
-        b"key" | b"auth" | b"access" | b"salt" | b"private" | b"cred" | b"creds" | b"signature" | b"dsn"
-        | b"cookie" | b"session" | b"pat" | b"authorization" | b"bearer" | b"basic" | b"license" | b"webhook"
-        | b"sig" | b"seed" | b"nonce" | b"login" => Name::Weak,
+        _ if language::INNOCENT.has(word) => Name::Other,
+        _ if language::WEAK.has(word) => Name::Weak,
         _ if has(b"passw")
             || has(b"passphrase")
             || word.ends_with(b"pwd")
@@ -288,24 +63,7 @@ fn word_strength(word: &[u8], after_api: bool) -> Name {
         {
             Name::Secret
         }
-        _ if word.ends_with(b"key")
-            && word.len() > 5
-            && !matches!(
-                word,
-                b"monkey"
-                    | b"hotkey"
-                    | b"turkey"
-                    | b"whiskey"
-                    | b"hockey"
-                    | b"jockey"
-                    | b"hostkey"
-                    | b"pubkey"
-                    | b"sortkey"
-                    | b"subkey"
-            ) =>
-        {
-            Name::Weak
-        }
+        _ if word.ends_with(b"key") && word.len() > 5 && !language::INNOCENT.has(word) => Name::Weak,
         _ => Name::Other,
     }
 }

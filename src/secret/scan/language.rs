@@ -7,23 +7,45 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 const TRIGRAMS: &str = include_str!("words/trigrams.txt");
-const COMMON: &str = include_str!("words/common.txt");
-const VENDORS: &str = include_str!("words/vendors.txt");
-
-fn set(text: &'static str, cell: &'static OnceLock<HashSet<&'static [u8]>>) -> &'static HashSet<&'static [u8]> {
-    cell.get_or_init(|| text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::as_bytes).collect())
+/// A list of words, hashed when it is first asked.
+#[derive(Debug)]
+pub struct Words {
+    text: &'static str,
+    set: OnceLock<HashSet<&'static [u8]>>,
 }
+
+impl Words {
+    const fn new(text: &'static str) -> Self {
+        Words { text, set: OnceLock::new() }
+    }
+    /// Whether `word` (lower case) is in the list.
+    pub fn has(&self, word: &[u8]) -> bool {
+        let lines = || self.text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::as_bytes);
+        self.set.get_or_init(|| lines().collect()).contains(word)
+    }
+}
+
+static COMMON: Words = Words::new(include_str!("words/common.txt"));
+static VENDORS: Words = Words::new(include_str!("words/vendors.txt"));
+/// Last words of a name that make it something around a secret.
+pub static AROUND: Words = Words::new(include_str!("words/around.txt"));
+/// Words after which a `key` is a secret.
+pub static QUALIFIES_KEY: Words = Words::new(include_str!("words/qualifies-key.txt"));
+/// Words that make a name public.
+pub static PUBLIC: Words = Words::new(include_str!("words/public.txt"));
+/// Words that tell nothing although they look like it.
+pub static INNOCENT: Words = Words::new(include_str!("words/innocent.txt"));
+/// Words that make a name worth a look.
+pub static WEAK: Words = Words::new(include_str!("words/weak.txt"));
 
 /// Whether `word` (lower case) is common in code or prose.
 pub fn is_common(word: &[u8]) -> bool {
-    static CELL: OnceLock<HashSet<&'static [u8]>> = OnceLock::new();
-    set(COMMON, &CELL).contains(word)
+    COMMON.has(word)
 }
 
 /// Whether `word` (lower case, letters and digits) is the name of a service.
 pub fn is_vendor(word: &[u8]) -> bool {
-    static CELL: OnceLock<HashSet<&'static [u8]>> = OnceLock::new();
-    set(VENDORS, &CELL).contains(word)
+    VENDORS.has(word)
 }
 
 /// Mean bits per letter of a word in lower case, edges included: about 3 for words, 7 for random letters.
