@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::agent::Registry;
 use crate::agent::argv::Task;
+use crate::agent::{Registry, home, tree};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::sandbox::io::{Ended, Io, Log, Stdin, Tick, Wish};
 use crate::sandbox::launch::{caveats, launch};
@@ -157,24 +157,33 @@ pub fn image(coop: &Coop, usable: &Usable) -> Result<Option<String>> {
     super::image::for_run(coop, usable).map(Some)
 }
 
-/// A host directory of one run, removed when dropped: generated files that a box reads. One that a killed
-/// run left is removed by the next in the same place, which holds the same lock.
+/// A host directory of one run, removed when dropped: generated files that a box reads, and the copy of an agent's
+/// home. One that a killed run left is finished by the next in the same place, which holds the same lock.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes `scratch` in `dir`, readable for the user of boxes.
-    pub fn in_dir(dir: &Path) -> Result<Scratch> {
+    pub fn in_dir(coop: &Coop, dir: &Path) -> Result<Scratch> {
+        Scratch::finish_killed(coop, dir)?;
         let path = dir.join("scratch");
-        if path.symlink_metadata().is_ok() {
-            std::fs::remove_dir_all(&path).or_bug("cannot remove the files of an earlier run")?;
-        }
         std::fs::create_dir_all(&path).or_bug("cannot make a scratch directory")?;
         for dir in [dir, &path] {
             std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
                 .or_bug("cannot set permissions")?;
         }
         Ok(Scratch(path))
+    }
+    /// Brings back what the agent of a killed run left in `dir` (session history, a refreshed login) and removes its
+    /// scratch directory. Its box must be gone.
+    pub fn finish_killed(coop: &Coop, dir: &Path) -> Result<()> {
+        let path = dir.join("scratch");
+        if path.symlink_metadata().is_ok() {
+            let config = coop.env.config_dir();
+            home::recover(&Registry::load(&config)?, &config, &path.join("agent"))?;
+            tree::remove(&path).or_bug("cannot remove the files of an earlier run")?;
+        }
+        Ok(())
     }
     /// Where it is.
     pub fn path(&self) -> &Path {
@@ -184,7 +193,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = tree::remove(&self.0);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The main job: `git coop fork NAME AGENT` and `git coop AGENT` with the real CLIs, and the commits back in the
 //! user's repository.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::endpoint::Endpoint;
 use crate::image;
@@ -81,6 +82,48 @@ fn claude_works_on_the_live_checkout() {
     assert_eq!(sample.git(&["status", "--porcelain"]), "", "the index followed");
     assert_eq!(std::fs::read_to_string(sample.repo().join(".env")).expect("is there"), "SECRET=do-not-read\n");
 }
+
+/// kill -9 while claude waits for the model: the next start ends the box, brings the commit and the session back, goes on
+/// with it, and leaves nothing of the killed run, least of all its copy of the credentials.
+#[test]
+fn a_killed_run_is_finished_by_the_next() {
+    if skipped("docker", docker_works()) {
+        return;
+    }
+    let sample = Sample::new();
+    let endpoint = Endpoint::on_bridge(sample.path("requests"));
+    sample.use_endpoint(&endpoint.url);
+    let text = format!("{} STALL", prompt(&sample.fork("feature"), "notes.txt"));
+    let mut command = sample.command(env!("CARGO_BIN_EXE_git-coop"));
+    command.args(["fork", "feature", "claude", "--", "-p", &text]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.env("COOP_RUNTIME", "docker").env("COOP_IMAGE", image::tag());
+    let mut child = command.spawn().expect("starts");
+    let asked = || endpoint.requests().lines().filter(|line| line.contains("\"tools\":true")).count();
+    let end = Instant::now() + Duration::from_secs(60);
+    while asked() < 3 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(asked(), 3, "{}", endpoint.requests());
+    child.kill().expect("kill -9");
+    child.wait().expect("gone");
+    let scratch = sample.repo().join(".git/coop/forks/feature/scratch");
+    assert!(scratch.join("agent/home/.claude").exists(), "the copy of the home is still there");
+    let filter = format!("label=coop.workspace=fork:{}", sample.fork("feature").display());
+    let before = sample.git(&["log", "-1", "--format=%(trailers:key=Coop-Session,valueonly)", META]);
+
+    coop(&sample, &["fork", "feature", "claude", "--", "-p", &prompt(&sample.fork("feature"), "more.txt")]);
+    assert!(!scratch.exists(), "nothing of the killed run is left");
+    let boxes = crate::tools::run(std::process::Command::new("docker").args(["ps", "-aq", "--filter", &filter]));
+    assert_eq!(boxes, "", "its box is gone");
+    assert_eq!(sample.git(&["log", "--format=%s", "main..refs/coop/forks/feature/head"]).lines().count(), 2);
+    let after = sample.git(&["log", "-1", "--format=%(trailers:key=Coop-Session,valueonly)", META]);
+    assert!(before == after && after.trim().len() == 36, "'{before}' '{after}'");
+    let history = sample.repo().join(".git/coop/history/feature/claude/.claude/projects");
+    let files = std::fs::read_dir(history).expect("history").flatten().flat_map(|dir| std::fs::read_dir(dir.path()));
+    assert_eq!(files.flatten().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "jsonl")).count(), 1);
+}
+
+const META: &str = "refs/coop/forks/feature/meta";
 
 /// No image and no network: claude comes from the user's `~/.npm-global`, and the model from a hook that starts it in
 /// the same box when claude's session starts.

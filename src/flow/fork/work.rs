@@ -56,7 +56,7 @@ fn mend(coop: &Coop, usable: &Usable, fork: &mut Fork) -> Result<()> {
 /// Runs `job` in the fork. `who` names it in the events (`claude`, or the command).
 pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Job) -> Result<(Ended, Report)> {
     let id = coop::fresh_id()?;
-    let scratch = Scratch::in_dir(&super::own_dir(coop, &opened.fork.name))?;
+    let scratch = Scratch::in_dir(coop, &super::own_dir(coop, &opened.fork.name))?;
     let fork = &mut opened.fork;
     let workspace = super::workspace(coop, fork)?;
     let plan = shadows::plan(coop, &workspace.tree)?;
@@ -67,6 +67,10 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Jo
     fork.state = ForkState::Working;
     fork.set("Box", &id);
     fork.set("Host", coop.host());
+    // known before the start where the agent takes an id: after a kill the session can still be resumed
+    if let Some(session) = ready.as_ref().and_then(|ready| ready.session.clone()) {
+        fork.set("Session", session);
+    }
     let store = Store::open(&coop.repo, &coop.env)?;
     fork.record(&store, &format!("{who} at work"), Vec::new())?;
     let ended = session::run(usable, &spec, session::io(terminal, Some(log), None));

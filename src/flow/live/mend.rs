@@ -9,6 +9,7 @@ use crate::sandbox::runtime::Usable;
 
 use super::super::Coop;
 use super::super::lock::Lock;
+use super::super::session::Scratch;
 use super::super::workspace::{DotGit, Workspace};
 use super::back::{bring_back, finish_follow};
 use super::start::Start;
@@ -36,6 +37,7 @@ pub fn directories(coop: &Coop, usable: &Usable) -> Result<()> {
         let Some(_lock) = Lock::take(&dir.join("lock"))? else { continue };
         eprintln!("note: a run was ended without a chance to clean up; finishing it");
         boxes::stop(usable, &id)?;
+        Scratch::finish_killed(coop, &dir)?;
         if dir.join("git/HEAD").symlink_metadata().is_ok() {
             match salvage(coop, usable, &id, &dir) {
                 Err(err) if err.kind() == Kind::No => {

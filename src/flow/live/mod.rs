@@ -45,7 +45,7 @@ pub fn run(coop: &Coop, job: Job) -> Result<u8> {
 }
 
 fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> Result<u8> {
-    let scratch = Scratch::in_dir(dir)?;
+    let scratch = Scratch::in_dir(coop, dir)?;
     let start = Start::of(coop)?;
     mend::marks(coop, &start)?;
     let plan = shadows::plan(coop, &coop.repo.work_tree)?;

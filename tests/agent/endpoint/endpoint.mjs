@@ -1,5 +1,5 @@
 // A model that follows a script, for tests: it makes the agent write the file that the prompt names as
-// FILE=<absolute path>, then commit it, then say that it is done. It speaks the three protocols of the agents
+// FILE=<absolute path>, then commit it, then say that it is done (or nothing at all, for a prompt with STALL in it). It speaks the three protocols of the agents
 // under test: Anthropic messages, OpenAI responses, Gemini generateContent.
 //
 // usage: node endpoint.mjs ADDRESS PORT LOG      PORT 0 takes a free one; "listening PORT" is printed when ready
@@ -16,6 +16,7 @@ const DONE = "The file is written and committed.";
 // What to do after `done` tool calls.
 function plan(done, prompt) {
   const file = (/FILE=(\S+)/.exec(prompt) || [])[1];
+  if (done >= 2 && /STALL/.test(prompt)) return { stall: true };
   if (!file || done >= 2) return { say: DONE };
   if (done === 0) return { write: file };
   const quoted = `'${file.replaceAll("'", "'\\''")}'`;
@@ -51,6 +52,7 @@ function anthropic(req, res, body, id) {
   }
   const names = (body.tools ?? []).map((tool) => tool.name);
   const step = names.length ? plan(done, prompt) : { say: '{"title":"A test"}' };
+  if (step.stall) return; // the connection stays open
   let block = { type: "text", text: step.say };
   if (step.write)
     block = { type: "tool_use", id: `toolu_${id}`, name: "Write", input: { file_path: step.write, content: LINE } };
