@@ -80,7 +80,7 @@ fn agent(words: Vec<OsString>, context: &Context) -> Result<u8> {
     let name = words.first().and_then(|w| w.to_str()).filter(|name| registry.names().any(|n| n == *name));
     let Some(name) = name.map(str::to_owned) else { return Err(unknown(&words, context)?) };
     let args = words.into_iter().skip(1).collect();
-    let asked = Asked { name, args, history: "live".into(), ..Asked::default() };
+    let asked = Asked { name, args, ..Asked::default() };
     super::run::live(context, "agent", Program::Agent(asked))
 }
 

@@ -83,10 +83,11 @@ pub struct Left {
     pub kept: Kept,
 }
 
-/// Where the session history of `agent` for a workspace is kept, below coop's own directory in the common git directory.
-/// `workspace` is `live` or the name of a fork.
-pub fn history_dir(coop_dir: &Path, workspace: &str, agent: &str) -> PathBuf {
-    coop_dir.join("history").join(workspace).join(agent)
+/// Where the session history of `agent` is kept, below coop's own directory in the common git directory: that of a fork
+/// goes with the fork.
+pub fn history_dir(coop_dir: &Path, fork: Option<&str>, agent: &str) -> PathBuf {
+    let base = fork.map_or_else(|| coop_dir.to_owned(), |name| coop_dir.join("forks").join(name));
+    base.join("history").join(agent)
 }
 
 /// A fresh id for a box.

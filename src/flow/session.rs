@@ -46,8 +46,8 @@ pub struct Asked {
     pub args: Vec<OsString>,
     /// The session to go on with, where its history is still there.
     pub session: Option<String>,
-    /// Where its history is kept: `live`, or the name of a fork.
-    pub history: String,
+    /// The fork that its history belongs to; `None` for the live checkout.
+    pub fork: Option<String>,
 }
 
 /// What a run is for, and what it runs.
@@ -142,7 +142,7 @@ fn make_ready(
         wanted: asked.session.as_deref().map_or(Wanted::New, Wanted::Stored),
         runtime: usable.runtime,
         scratch,
-        history_dir: &agent::history_dir(&coop.repo.coop_dir(), &asked.history, &asked.name),
+        history_dir: &agent::history_dir(&coop.repo.coop_dir(), asked.fork.as_deref(), &asked.name),
         workspace: &workspace.tree,
         home,
         user: workspace.owner,

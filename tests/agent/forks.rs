@@ -118,7 +118,7 @@ fn a_killed_run_is_finished_by_the_next() {
     assert_eq!(sample.git(&["log", "--format=%s", "main..refs/coop/forks/feature/head"]).lines().count(), 2);
     let after = sample.git(&["log", "-1", "--format=%(trailers:key=Coop-Session,valueonly)", META]);
     assert!(before == after && after.trim().len() == 36, "'{before}' '{after}'");
-    let history = sample.repo().join(".git/coop/history/feature/claude/.claude/projects");
+    let history = sample.repo().join(".git/coop/forks/feature/history/claude/.claude/projects");
     let files = std::fs::read_dir(history).expect("history").flatten().flat_map(|dir| std::fs::read_dir(dir.path()));
     assert_eq!(files.flatten().flatten().filter(|f| f.path().extension().is_some_and(|e| e == "jsonl")).count(), 1);
 }

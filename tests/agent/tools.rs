@@ -72,7 +72,7 @@ fn cache() -> PathBuf {
 /// Only one process at a time builds what is shared.
 pub fn locked<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let lock = fs::File::create(cache().join(format!("{name}.lock"))).expect("a lock file");
-    lock.lock().expect("a lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
     work()
 }
 

@@ -103,7 +103,7 @@ impl Args {
             session: if self.new { None } else { old("Session") },
             name: agent,
             args: self.command.clone(),
-            history: name.to_string(),
+            fork: Some(name.to_string()),
         }))
     }
 }

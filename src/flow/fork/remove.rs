@@ -1,5 +1,6 @@
 //! `git coop fork rm` and `stop`.
 
+use crate::agent::tree;
 use crate::error::{Context as _, Error, Result};
 use crate::git::{Git, seed, worktree};
 use crate::sandbox::boxes;
@@ -67,7 +68,8 @@ pub fn drop_fork(coop: &Coop, fork: &Fork) -> Result<()> {
     let git_dir = worktree::git_dir_of(&coop.repo, &fork.path).ok();
     for dir in [fork.path.clone(), super::own_dir(coop, &fork.name)] {
         if dir.symlink_metadata().is_ok() {
-            std::fs::remove_dir_all(&dir).or_bug(format!("cannot remove '{}'", dir.display()))?;
+            // what a box made may be too deep, or locked, for the standard library
+            tree::remove(&dir).or_bug(format!("cannot remove '{}'", dir.display()))?;
         }
     }
     if let Some(git_dir) = git_dir {
