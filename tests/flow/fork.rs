@@ -74,6 +74,13 @@ fn a_fork_starts_from_any_revision_and_nothing_half_made_stays() {
         place.git(["for-each-ref", "--format=%(refname)", "refs/coop/forks/*/meta"]),
         "refs/coop/forks/old/meta"
     );
+    let open = place
+        .world
+        .command(&place.repo, "git-coop")
+        .args(["fork", "open-net", "--", "true"])
+        .env("COOP_EGRESS", "opne")
+        .output();
+    crate::support::Run::of(open.expect("runs")).fails(2, "COOP_EGRESS");
     place.coop(["fork", "noagent"]).fails(2, "has no agent yet");
     place.coop(["fork", "x", "cluade"]).fails(2, "no agent 'cluade'");
 }

@@ -60,7 +60,7 @@ impl Command for Args {
         }
         coop.shape.identity()?;
         let usable = coop.runtime()?;
-        session::image(&coop, &usable)?; // before anything is made
+        session::preflight(&coop, &usable)?;
         if self.fresh && before.is_some() {
             remove::remove(&coop, &name, self.force)?;
         }

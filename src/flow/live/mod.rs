@@ -28,6 +28,7 @@ use start::Start;
 pub fn run(coop: &Coop, job: Job) -> Result<u8> {
     refuse_shapes(coop)?;
     let usable = coop.runtime()?;
+    session::preflight(coop, &usable)?;
     mend::directories(coop, &usable)?;
     let id = coop::fresh_id()?;
     let dir = coop.dir("live")?.join(&id);
