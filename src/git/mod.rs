@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod bundle;
 pub mod checkout;
 pub mod command;
+pub mod config;
 pub mod index;
 pub mod introduced;
 pub mod objects;

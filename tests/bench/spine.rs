@@ -66,7 +66,9 @@ fn coop(path: &Path) -> Coop {
     let mut settings = Settings::resolve(&env, &BTreeMap::new(), "").expect("settings");
     settings.set("COOP_RUNTIME", "bwrap").expect("setting");
     settings.set("COOP_EGRESS", "none").expect("setting");
-    Coop::open(&env, Repo::discover(path, &env).expect("repository"), settings).expect("opens")
+    let repo = Repo::discover(path, &env).expect("repository");
+    let config = coop::git::config::read(&repo, &env).expect("configuration");
+    Coop::new(&env, repo, &config, settings)
 }
 
 fn seed(path: &Path, rounds: usize) {

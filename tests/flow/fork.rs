@@ -114,6 +114,26 @@ fn every_end_has_a_name_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_tracked_secret_is_blank_and_the_blank_is_not_committed() {
+    everywhere(|place| {
+        std::fs::create_dir(place.repo.join("secrets")).expect("dir");
+        for file in ["server.pem", "secrets/a", "secrets/b"] {
+            std::fs::write(place.repo.join(file), "planted\n").expect("file");
+        }
+        place.git(["add", "-f", "."]);
+        place.git(["commit", "-qm", "tracked secrets"]);
+        let script = "cat server.pem; ls secrets; git status --porcelain; echo x > x; git add -A; git commit -qam x";
+        for run in [place.fork("x", script), place.live(script)] {
+            assert!(run.stderr.contains("tracked by git"), "{}", run.stderr);
+            assert_eq!(run.ok(), "");
+        }
+        for rev in ["refs/coop/forks/x/head", "HEAD"] {
+            assert_eq!(place.git(["show", "--name-status", "--format=", rev]), "A\tx");
+        }
+    });
+}
+
+#[test]
 fn the_log_is_harmless() {
     let Some(place) = place() else { return };
     assert_eq!(place.fork("loud", r"printf '\033]52;c;cHduZWQ=\007title\n'").code, 0);

@@ -51,7 +51,7 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
-        let coop = super::coop(context)?;
+        let coop = context.coop()?;
         let before = Fork::find(&coop.repo, &coop.env, &name)?;
         let program = self.program(&name, before.as_ref())?;
         if let Program::Agent(asked) = &program {
