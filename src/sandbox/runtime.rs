@@ -9,6 +9,8 @@ mod docker;
 pub mod pasta;
 mod podman;
 pub mod probes;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -68,7 +70,8 @@ pub struct Usable {
 }
 
 impl Usable {
-    fn new(runtime: Runtime, program: PathBuf, env: &Env) -> Self {
+    /// A runtime of which nothing was probed yet: rootful, and everything works.
+    pub fn assumed(runtime: Runtime, program: PathBuf, env: &Env) -> Self {
         let term = env.str("TERM").filter(|t| t.bytes().all(|b| b.is_ascii_graphic())).unwrap_or("xterm-256color");
         Usable {
             runtime,
@@ -137,7 +140,7 @@ fn probe(runtime: Runtime, env: &Env, probes: &dyn Probes) -> Option<Result<Usab
         return None;
     }
     let program = env.which(runtime.name())?;
-    let mut usable = Usable::new(runtime, program, env);
+    let mut usable = Usable::assumed(runtime, program, env);
     usable.selinux = probes.read(std::path::Path::new("/sys/fs/selinux/enforce")).is_some();
     Some(match runtime {
         Runtime::Container => Ok(Usable { holds: Holds { pids: false, ..usable.holds }, ..usable }),

@@ -7,4 +7,7 @@
 
 mod common;
 mod hardening;
+mod lifecycle;
+mod places;
 mod streams;
+mod terminal;
