@@ -57,6 +57,8 @@ pub struct Usable {
     pub seccomp: Option<PathBuf>,
     /// Whether SELinux would keep the box from the bind mounts, unless its labels are off.
     pub selinux: bool,
+    /// Whether the client puts proxies of its own configuration into every box, credentials and all.
+    pub injects_proxies: bool,
     /// Argument of `--network` for open egress.
     pub open_network: &'static str,
     /// What bubblewrap needs to know of the host.
@@ -84,6 +86,7 @@ impl Usable {
             init: vec!["--init".into()],
             seccomp: None,
             selinux: false,
+            injects_proxies: false,
             open_network: "bridge",
             host: None,
             term: term.to_owned(),

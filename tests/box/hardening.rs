@@ -126,13 +126,24 @@ fn nothing_of_the_environment_and_the_home_is_there() {
         let fixture = Fixture::new();
         let mut usable = usable.clone();
         let pairs = usable.env.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<Vec<_>>();
-        let planted = [("AWS_SECRET_ACCESS_KEY".into(), "planted".into()), ("GIT_DIR".into(), "planted".into())];
+        let config = tempfile::tempdir().expect("tempdir");
+        let proxies = r#"{"proxies": {"default": {"httpProxy": "http://planted@proxy"}}}"#;
+        std::fs::write(config.path().join("config.json"), proxies).expect("write");
+        let mut planted: Vec<(std::ffi::OsString, std::ffi::OsString)> = Vec::new();
+        for name in ["AWS_SECRET_ACCESS_KEY", "GIT_DIR", "HTTPS_PROXY", "http_proxy", "LC_ALL"] {
+            planted.push((name.into(), "planted".into()));
+        }
+        planted.push(("DOCKER_CONFIG".into(), config.path().into()));
         usable.env = coop::env::Env::from_pairs(pairs.into_iter().chain(planted));
+        let usable =
+            coop::sandbox::detect(&usable.env, Some(usable.runtime.name()), &coop::sandbox::System::new(&usable.env));
+        let usable = usable.expect("still there");
         let file = tempfile::Builder::new().prefix("planted").tempfile_in(usable.env.home()).expect("file");
         let out =
             fixture.sh(&usable, "env; echo; tr '\\0' '\\n' < /proc/1/environ; ls -a ~ /root /home/* 2>/dev/null; true");
         drop(file);
         assert!(!out.contains("planted"), "{}: {out}", usable.runtime.name());
+        assert_eq!(usable.injects_proxies, usable.runtime == Runtime::Docker);
         assert!(out.contains("COOP_TEST=in the box") && out.contains("HOME=/home/agent"), "{out}");
         assert!(!out.contains("coop.run"), "{out}");
     });

@@ -40,7 +40,10 @@ fn spec(runtime: Runtime) -> BoxSpec {
         ],
         workdir: "/src/app".into(),
         home: "/home/agent".into(),
-        env: vec![("ANTHROPIC_API_KEY".into(), "sk-value".into()), ("HTTPS_PROXY".into(), "http://127.0.0.1:3128".into())],
+        env: vec![
+            ("ANTHROPIC_API_KEY".into(), "sk-value".into()),
+            ("HTTPS_PROXY".into(), "http://127.0.0.1:3128".into()),
+        ],
         path_prefix: vec!["/opt/agent/bin".into()],
         command: vec!["claude".into(), "-p".into(), "do it".into()],
         user: User { uid: 1000, gid: 1001 },
@@ -82,7 +85,10 @@ fn shown(usable: &Usable, spec: &BoxSpec, change: impl FnOnce(&mut Place, &mut E
         let arg = arg.to_string_lossy();
         // an option and its value on one line reads better
         let indent = if arg.starts_with('-') { "" } else { "    " };
-        text.push_str(&format!("{indent}{}\n", arg.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")));
+        text.push_str(&format!(
+            "{indent}{}\n",
+            arg.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
+        ));
     }
     Ok(text)
 }
@@ -100,8 +106,15 @@ fn snapshot(name: &str, runtime: Runtime, change: impl Fn(&mut Usable, &mut BoxS
     let (mut usable, mut spec) = (usable(runtime), spec(runtime));
     let support = Support::at(Path::new("/"));
     let owner = Owner { pid: 0, start: 0, boot: String::new() };
-    let mut scratch =
-        Place { support: &support, owner: &owner, terminal: false, stdin: false, cidfile: None, seccomp: None, bwrap: None };
+    let mut scratch = Place {
+        support: &support,
+        owner: &owner,
+        terminal: false,
+        stdin: false,
+        cidfile: None,
+        seccomp: None,
+        bwrap: None,
+    };
     change(&mut usable, &mut spec, &mut scratch, &mut Extras::default());
     let (terminal, stdin) = (scratch.terminal, scratch.stdin);
     let text = shown(&usable, &spec, |place, extras| {

@@ -34,7 +34,9 @@ impl Probes for Machine {
         }
         self.ran.borrow_mut().push(line.clone());
         let known = self.commands.iter().find(|(start, _)| line.starts_with(start));
-        known.map_or(Ran { status: None, stdout: String::new(), stderr: "no answer within 2 s".into() }, |(_, r)| r.clone())
+        known.map_or(Ran { status: None, stdout: String::new(), stderr: "no answer within 2 s".into() }, |(_, r)| {
+            r.clone()
+        })
     }
     fn connect(&self, _socket: &Path) -> io::Result<()> {
         self.connect.map_or(Ok(()), |kind| Err(kind.into()))
@@ -84,10 +86,7 @@ fn with(programs: &[&str]) -> (tempfile::TempDir, Env) {
 #[test]
 fn order_and_what_was_passed_over() {
     let (_dir, env) = with(&["docker", "podman", "bwrap", "container"]);
-    let machine = Machine {
-        commands: vec![("docker info", ran(0, DOCKER_INFO, ""))],
-        ..Machine::default()
-    };
+    let machine = Machine { commands: vec![("docker info", ran(0, DOCKER_INFO, ""))], ..Machine::default() };
     assert_eq!(detect(&env, None, &machine).expect("docker").runtime, Runtime::Docker);
     assert_eq!(machine.ran.borrow().len(), 1);
     detect(&env, None, &machine).expect("docker");
@@ -141,7 +140,10 @@ fn podman_takes_the_runtime_and_the_limits_that_work() {
             ("podman info", ran(0, PODMAN_INFO, "")),
             ("podman run --rm --network none --cgroups enabled --rootfs", rlimit.clone()),
             ("podman run --rm --network none --cgroups enabled --ulimit=nofile=20000:20000 --rootfs", rlimit),
-            ("podman run --rm --network none --cgroups enabled --ulimit=nofile=20000:20000 --ulimit=nproc=32768:32768", works.clone()),
+            (
+                "podman run --rm --network none --cgroups enabled --ulimit=nofile=20000:20000 --ulimit=nproc=32768:32768",
+                works.clone(),
+            ),
         ],
         files: BTreeMap::from([("/proc/sys/kernel/pid_max", "32768\n")]),
         ..Machine::default()
