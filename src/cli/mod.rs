@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod dispatch;
+pub mod doctor;
 pub mod fork;
 pub mod help;
 pub mod login;

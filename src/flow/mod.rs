@@ -1,6 +1,7 @@
 //! The use cases: the only place that combines the parts.
 pub mod agent;
 pub mod coop;
+pub mod doctor;
 pub mod fork;
 pub mod identity;
 pub mod image;

@@ -1,15 +1,17 @@
 //! One run in a box on a workspace: every agent, shell, gate and command goes through [`run`].
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::agent::argv::Task;
 use crate::agent::{Registry, home, tree};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::sandbox::io::{Ended, Io, Log, Stdin, Tick, Wish};
 use crate::sandbox::launch::{caveats, launch};
-use crate::sandbox::runtime::{Usable, pasta};
+use crate::sandbox::runtime::Usable;
 use crate::sandbox::spec::{BoxSpec, Egress, Mount, Runtime};
 use crate::secret::shadow::Plan;
 
@@ -157,15 +159,6 @@ pub fn image(coop: &Coop, usable: &Usable) -> Result<Option<String>> {
     super::image::for_run(coop, usable).map(Some)
 }
 
-/// What would keep a box from starting is found before anything is made. Errors: exit 5, or exit 2 for a setting.
-pub fn preflight(coop: &Coop, usable: &Usable) -> Result<()> {
-    image(coop, usable)?;
-    if coop.egress()? == Egress::Open && usable.runtime == Runtime::Bwrap {
-        pasta::find(&coop.env)?;
-    }
-    Ok(())
-}
-
 /// A host directory of one run, removed when dropped: generated files that a box reads, and the copy of an agent's
 /// home. One that a killed run left is finished by the next in the same place, which holds the same lock.
 #[derive(Debug)]
@@ -218,7 +211,11 @@ pub fn io<'a>(terminal: bool, log: Option<File>, tick: Option<&'a mut dyn FnMut(
 /// Starts the box and waits for its end.
 pub fn run(usable: &Usable, spec: &BoxSpec, io: Io<'_>) -> Result<Ended> {
     for caveat in caveats(usable, spec) {
-        eprintln!("warning: {caveat}");
+        // once, however many boxes this process starts
+        static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        if SAID.lock().is_ok_and(|mut said| said.insert(caveat.clone())) {
+            eprintln!("warning: {caveat}");
+        }
     }
     launch(usable, spec, io).map_err(|err| if err.kind() == Kind::Bug { err.hint("git coop doctor") } else { err })
 }

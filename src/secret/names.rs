@@ -144,8 +144,11 @@ struct Table {
     /// `.config/gcloud`: parent, name.
     below: Vec<(&'static [u8], &'static [u8], &'static str)>,
     /// Everything else by its first byte (0 where that is the star), as the literal parts between the stars.
-    globs: HashMap<u8, Vec<(Vec<&'static [u8]>, Hit)>>,
+    globs: HashMap<u8, Vec<Glob>>,
 }
+
+/// The literal parts of a pattern between its stars.
+type Glob = (Vec<&'static [u8]>, Hit);
 
 /// A pattern, and whether it names a key.
 type Hit = (&'static str, bool);

@@ -6,8 +6,6 @@
 #![allow(missing_docs)]
 
 mod common;
+mod doctor;
 mod hardening;
-mod lifecycle;
-mod places;
 mod streams;
-mod terminal;
