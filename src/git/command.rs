@@ -171,6 +171,47 @@ impl Git {
         let text = String::from_utf8(bytes).or_bug("git printed bytes that are not UTF-8")?;
         Ok(text.trim_end_matches('\n').to_owned())
     }
+    /// As [`Git::output`], ended after `limit`: `None` where the time was not enough. For commands whose
+    /// work depends on what a box made.
+    pub fn output_within(mut self, limit: std::time::Duration) -> Result<Option<Output>> {
+        use std::io::Read;
+        let deadline = std::time::Instant::now() + limit;
+        let input = self.input.take();
+        self.command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().map_err(cannot_start)?;
+        let feeder = input.zip(child.stdin.take()).map(|(bytes, mut stdin)| {
+            std::thread::spawn(move || {
+                let _ = stdin.write_all(&bytes); // git says itself why it stopped reading
+            })
+        });
+        let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+        let drain = |pipe: &mut dyn Read| {
+            let mut bytes = Vec::new();
+            let _ = pipe.read_to_end(&mut bytes);
+            bytes
+        };
+        let stdout = std::thread::spawn(move || out.as_mut().map(|p| drain(p)).unwrap_or_default());
+        let stderr = std::thread::spawn(move || err.as_mut().map(|p| drain(p)).unwrap_or_default());
+        let mut nap = std::time::Duration::from_micros(500);
+        let status = loop {
+            if let Some(status) = child.try_wait().or_bug("cannot wait for git")? {
+                break Some(status);
+            }
+            if std::time::Instant::now() >= deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+            std::thread::sleep(nap);
+            nap = (nap * 2).min(std::time::Duration::from_millis(20));
+        };
+        if let Some(feeder) = feeder {
+            let _ = feeder.join();
+        }
+        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+        Ok(status.map(|status| Output { status, stdout, stderr }))
+    }
     /// Whether it exits 0; any other exit is `false`.
     pub fn succeeds(self) -> Result<bool> {
         Ok(self.output()?.status.success())

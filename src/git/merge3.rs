@@ -1,0 +1,177 @@
+//! Three-way merge of trees in memory, for one pick of a rebase.
+//!
+//! Says "clean" only where `git merge-ort` would say so too with the same tree: renames are not looked
+//! for, so everything in which a rename could play a part (both sides deleted a path, one side added
+//! below a directory that the other removed) is [`Merged::Unclear`] and git decides. No attribute is
+//! read and no merge driver runs: a file whose attributes could name one is unclear as well.
+
+use std::collections::BTreeMap;
+
+use gix::ObjectId;
+use gix::merge::plumbing::blob::builtin_driver::text;
+use gix::objs::tree::{Entry, EntryKind, EntryMode};
+use gix::objs::{Tree, TreeRefIter};
+
+use crate::error::{Context as _, Result};
+
+/// Larger files are merged by git under a time limit (bytes): a crafted one keeps a diff busy for minutes.
+const MAX_TEXT: usize = 512 << 10;
+/// Trees nested deeper than this are git's business.
+const MAX_DEPTH: usize = 256;
+
+/// What a merge came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merged {
+    /// The tree, written through the repository's object writer.
+    Clean(ObjectId),
+    /// A conflict, or a case that only git decides.
+    Unclear,
+}
+
+/// Merges trees of one repository.
+pub struct Merger<'a> {
+    repo: &'a gix::Repository,
+}
+
+type Side = Option<(EntryMode, ObjectId)>;
+
+/// A path that ends a merge early.
+enum Stop {
+    Unclear,
+    Failed(crate::Error),
+}
+
+impl From<crate::Error> for Stop {
+    fn from(err: crate::Error) -> Self {
+        Stop::Failed(err)
+    }
+}
+
+impl<'a> Merger<'a> {
+    /// Over `repo`, whose object memory takes the results where it is on.
+    pub fn new(repo: &'a gix::Repository) -> Self {
+        Merger { repo }
+    }
+
+    /// The tree that results from applying `base → theirs` to `ours`; `base` is `None` for a root commit.
+    pub fn merge(&self, base: Option<ObjectId>, ours: ObjectId, theirs: ObjectId) -> Result<Merged> {
+        if Some(ours) == base || ours == theirs {
+            return Ok(Merged::Clean(theirs));
+        }
+        if Some(theirs) == base {
+            return Ok(Merged::Clean(ours));
+        }
+        match self.trees([base, Some(ours), Some(theirs)], 0) {
+            Ok(Some(tree)) => Ok(Merged::Clean(tree)),
+            Ok(None) => Ok(Merged::Clean(
+                self.repo.write_object(Tree::empty()).or_bug("cannot write the empty tree")?.detach(),
+            )),
+            Err(Stop::Unclear) => Ok(Merged::Unclear),
+            Err(Stop::Failed(err)) => Err(err),
+        }
+    }
+
+    /// Merges directories; a missing one counts as empty. `None` is the empty result.
+    fn trees(&self, ids: [Option<ObjectId>; 3], depth: usize) -> Result<Option<ObjectId>, Stop> {
+        if depth > MAX_DEPTH {
+            return Err(Stop::Unclear);
+        }
+        let [base, ours, theirs] = ids;
+        let mut names: BTreeMap<Vec<u8>, [Side; 3]> = BTreeMap::new();
+        for (side, id) in ids.iter().enumerate() {
+            let Some(id) = id else { continue };
+            let object = self.repo.find_object(*id).or_bug("cannot read a tree")?;
+            for entry in TreeRefIter::from_bytes(&object.data, self.repo.object_hash()) {
+                let entry = entry.or_bug("a tree is damaged")?;
+                names.entry(entry.filename.to_vec()).or_default()[side] = Some((entry.mode, entry.oid.to_owned()));
+            }
+        }
+        let mut entries = Vec::with_capacity(names.len());
+        for (name, sides) in names {
+            let [was, our, their] = sides;
+            // one side removed the whole directory, the other adds to it: git may see a renamed directory
+            let added_to_removed = was.is_none()
+                && base.is_some()
+                && ((ours.is_none() && their.is_some()) || (theirs.is_none() && our.is_some()));
+            // both removed it: it may have been renamed to two names, or renamed and deleted
+            let both_removed = was.is_some() && our.is_none() && their.is_none();
+            if added_to_removed || both_removed {
+                return Err(Stop::Unclear);
+            }
+            if let Some((mode, oid)) = self.entry(&name, sides, depth)? {
+                entries.push(Entry { mode, filename: name.into(), oid });
+            }
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        entries.sort();
+        Ok(Some(self.repo.write_object(Tree { entries }).or_bug("cannot write a tree")?.detach()))
+    }
+
+    fn entry(&self, name: &[u8], [was, our, their]: [Side; 3], depth: usize) -> Result<Side, Stop> {
+        let tree = |side: Side| side.filter(|(mode, _)| mode.is_tree()).map(|(_, id)| id);
+        let maybe_tree = |side: Side| side.is_none_or(|(mode, _)| mode.is_tree());
+        if our == their {
+            // the same on both sides; looked into only for paths that both removed
+            if was != our && tree(was).is_some() && tree(our).is_some() {
+                self.trees([tree(was), tree(our), tree(their)], depth + 1)?;
+            }
+            return Ok(our);
+        }
+        if was == our {
+            return Ok(their);
+        }
+        if was == their {
+            return Ok(our);
+        }
+        if maybe_tree(was) && maybe_tree(our) && maybe_tree(their) {
+            let merged = self.trees([tree(was), tree(our), tree(their)], depth + 1)?;
+            return Ok(merged.map(|id| (EntryKind::Tree.into(), id)));
+        }
+        let (Some(was), Some(our), Some(their)) = (was, our, their) else { return Err(Stop::Unclear) };
+        if [was, our, their].iter().any(|(mode, _)| !mode.is_blob()) || name == b".gitattributes" {
+            return Err(Stop::Unclear);
+        }
+        let mode = pick(was.0, our.0, their.0).ok_or(Stop::Unclear)?;
+        let blob = match pick(was.1, our.1, their.1) {
+            Some(id) => id,
+            None => self.text(was.1, our.1, their.1)?,
+        };
+        Ok(Some((mode, blob)))
+    }
+
+    fn text(&self, was: ObjectId, our: ObjectId, their: ObjectId) -> Result<ObjectId, Stop> {
+        let read = |id: ObjectId| -> Result<Vec<u8>, Stop> {
+            let header = self.repo.find_header(id).or_bug("cannot read a blob")?;
+            if header.size() > MAX_TEXT as u64 {
+                return Err(Stop::Unclear);
+            }
+            let bytes = self.repo.find_object(id).or_bug("cannot read a blob")?.detach().data;
+            // git's own rule for binary files: a NUL in the first 8,000 bytes
+            if bytes.iter().take(8_000).any(|b| *b == 0) { Err(Stop::Unclear) } else { Ok(bytes) }
+        };
+        let (was, our, their) = (read(was)?, read(our)?, read(their)?);
+        let mut out = Vec::new();
+        let mut input = gix::diff::blob::InternedInput::new(&[][..], &[][..]);
+        let options = text::Options { diff_algorithm: gix::diff::blob::Algorithm::Histogram, ..text::Options::default() };
+        let resolution = gix::merge::plumbing::blob::builtin_driver::text(
+            &mut out,
+            &mut input,
+            text::Labels::default(),
+            &our,
+            &was,
+            &their,
+            options,
+        );
+        if resolution != gix::merge::plumbing::blob::Resolution::Complete {
+            return Err(Stop::Unclear);
+        }
+        Ok(self.repo.write_blob(&out).or_bug("cannot write a blob")?.detach())
+    }
+}
+
+/// The three-way rule for one value: what only one side changed wins; `None` where both did.
+fn pick<T: PartialEq>(was: T, our: T, their: T) -> Option<T> {
+    if our == their || was == their { Some(our) } else { (was == our).then_some(their) }
+}
