@@ -4,6 +4,7 @@
 mod bad_input;
 mod cli;
 mod docs;
+mod land_rebase;
 mod man;
 mod profiles;
 mod shadows;
