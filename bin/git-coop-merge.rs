@@ -1,2 +1,4 @@
-//! `git-coop-merge`.
-fn main() {}
+//! `git coop merge`.
+fn main() -> std::process::ExitCode {
+    coop::cli::single::<coop::cli::merge::Args>("merge")
+}

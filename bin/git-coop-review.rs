@@ -1,2 +1,4 @@
-//! `git-coop-review`.
-fn main() {}
+//! `git coop review`.
+fn main() -> std::process::ExitCode {
+    coop::cli::single::<coop::cli::review::Args>("review")
+}

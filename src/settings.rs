@@ -75,6 +75,34 @@ pub const SETTINGS: &[Setting] = &[
         check: |v| v.parse::<u32>().ok().filter(|n| *n >= 16).map(|_| ()).ok_or("a number of at least 16"),
     },
     Setting {
+        env: "COOP_GATE_TIMEOUT",
+        git: "coop.gateTimeout",
+        default: "60m",
+        doc: "how long the gate may take, for example 90s or 20m",
+        check: |v| seconds(v).map(|_| ()).ok_or("a time such as 90s, 20m or 2h"),
+    },
+    Setting {
+        env: "COOP_MAX_BLOB",
+        git: "coop.maxBlob",
+        default: "5m",
+        doc: "largest file that lands without being accepted by name",
+        check: |v| bytes(v).map(|_| ()).ok_or("a size such as 512k or 5m"),
+    },
+    Setting {
+        env: "COOP_REQUIRE_VERDICT",
+        git: "coop.requireVerdict",
+        default: "false",
+        doc: "whether git coop merge --check wants a green verdict for commits of people as well",
+        check: |v| one_of(v, &["true", "false"], "true or false"),
+    },
+    Setting {
+        env: "COOP_REVIEW_CMD",
+        git: "coop.reviewCmd",
+        default: "",
+        doc: "program that git coop review runs instead of the pager, with COOP_NAME, COOP_BASE and COOP_HEAD",
+        check: |_| Ok(()),
+    },
+    Setting {
         env: "COOP_FORK_ROOT",
         git: "coop.forkRoot",
         default: "",
@@ -259,6 +287,17 @@ pub fn bytes(value: &str) -> Option<u64> {
         _ => (value, 1),
     };
     digits.parse::<u64>().ok()?.checked_mul(unit).filter(|n| *n > 0)
+}
+
+/// `90s`, `20m`, `2h` or plain seconds.
+pub fn seconds(value: &str) -> Option<u64> {
+    let (digits, unit) = match value.chars().last()? {
+        's' => (&value[..value.len() - 1], 1),
+        'm' => (&value[..value.len() - 1], 60),
+        'h' => (&value[..value.len() - 1], 3_600),
+        _ => (value, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit).filter(|n| (1..=7 * 86_400).contains(n))
 }
 
 /// `2` or `1.5` processors in thousandths.

@@ -44,6 +44,7 @@ enum Command {
     Run(super::run::Args),
     Shell(super::shell::Args),
     Update(update::Args),
+    Verify(super::verify::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
     #[command(external_subcommand)]
     Agent(Vec<OsString>),
@@ -72,6 +73,7 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Run(args) => args.run(context),
         Command::Shell(args) => args.run(context),
         Command::Update(args) => args.run(context),
+        Command::Verify(args) => args.run(context),
         Command::Agent(words) => agent(words, context),
     }
 }

@@ -11,14 +11,17 @@ pub mod doctor;
 pub mod fork;
 pub mod help;
 pub mod login;
+pub mod merge;
 pub mod out;
 pub mod profiles;
+pub mod review;
 pub mod run;
 pub mod scan;
 pub mod shell;
 pub mod sibling;
 pub mod terminal;
 pub mod update;
+pub mod verify;
 
 use std::process::ExitCode;
 

@@ -26,6 +26,8 @@ pub const SIBLINGS: &[Sibling] = &[
         aliases: &["check-secrets"],
         definition: || super::definition::<super::scan::Args>("scan").visible_alias("check-secrets"),
     },
+    Sibling { name: "review", aliases: &[], definition: || super::definition::<super::review::Args>("review") },
+    Sibling { name: "merge", aliases: &[], definition: || super::definition::<super::merge::Args>("merge") },
 ];
 
 /// The sibling called `word`.

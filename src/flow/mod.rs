@@ -6,13 +6,16 @@ pub mod fork;
 pub mod identity;
 pub mod image;
 pub mod import;
+pub mod land;
 pub mod live;
 pub mod lock;
 pub mod login;
 pub mod scan;
+pub mod review;
 pub mod session;
 pub mod shadows;
 pub mod verify;
+pub mod verify_range;
 pub mod watch;
 pub mod workspace;
 

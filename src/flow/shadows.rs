@@ -15,12 +15,7 @@ use super::Coop;
 /// The plan for `tree`; what it found is remembered first, so that an agent that empties a `.coopignore`
 /// or renames a directory changes nothing.
 pub fn plan(coop: &Coop, tree: &Path) -> Result<Plan> {
-    let file = memory(coop);
-    let bytes = match std::fs::read(&file) {
-        Ok(bytes) => bytes,
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(err) => return Err(err).or_bug(format!("cannot read '{}'", file.display())),
-    };
+    let (file, bytes) = (memory(coop), remembered_bytes(coop)?);
     let remembered = Remembered::from_bytes(&bytes)?;
     let plan = shadow::plan(tree, &Rules::default(), &remembered)?;
     for warning in &plan.warnings {
@@ -47,6 +42,20 @@ pub fn forget(coop: &Coop) -> Result<()> {
 
 fn memory(coop: &Coop) -> PathBuf {
     coop.repo.coop_dir().join("shadows.json")
+}
+
+fn remembered_bytes(coop: &Coop) -> Result<Vec<u8>> {
+    let file = memory(coop);
+    match std::fs::read(&file) {
+        Ok(bytes) => Ok(bytes),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(err) => Err(err).or_bug(format!("cannot read '{}'", file.display())),
+    }
+}
+
+/// What earlier plans of this repository hid.
+pub fn remembered(coop: &Coop) -> Result<Remembered> {
+    Remembered::from_bytes(&remembered_bytes(coop)?)
 }
 
 /// Says on a terminal how much is hidden.

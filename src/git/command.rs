@@ -62,6 +62,20 @@ impl Git {
         git.on(&repo.git_dir)
     }
 
+    /// git on `repo` for reading the user's configuration as it is, without the settings that coop forces.
+    pub fn configured(repo: &Repo, env: &Env) -> Self {
+        let mut git = Git::new(repo, env);
+        let mut plain = Command::new("git");
+        plain.env_clear().current_dir("/");
+        for (key, value) in git.command.get_envs() {
+            if let Some(value) = value {
+                plain.env(key, value);
+            }
+        }
+        git.command = plain;
+        git.on(&repo.git_dir)
+    }
+
     /// git on `repo` that reads no configuration but the repository's own: for imports, and for every
     /// command that looks at what a box produced.
     pub fn isolated(repo: &Repo, env: &Env) -> Self {

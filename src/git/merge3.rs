@@ -63,9 +63,9 @@ impl<'a> Merger<'a> {
         }
         match self.trees([base, Some(ours), Some(theirs)], 0) {
             Ok(Some(tree)) => Ok(Merged::Clean(tree)),
-            Ok(None) => Ok(Merged::Clean(
-                self.repo.write_object(Tree::empty()).or_bug("cannot write the empty tree")?.detach(),
-            )),
+            Ok(None) => {
+                Ok(Merged::Clean(self.repo.write_object(Tree::empty()).or_bug("cannot write the empty tree")?.detach()))
+            }
             Err(Stop::Unclear) => Ok(Merged::Unclear),
             Err(Stop::Failed(err)) => Err(err),
         }
@@ -154,7 +154,8 @@ impl<'a> Merger<'a> {
         let (was, our, their) = (read(was)?, read(our)?, read(their)?);
         let mut out = Vec::new();
         let mut input = gix::diff::blob::InternedInput::new(&[][..], &[][..]);
-        let options = text::Options { diff_algorithm: gix::diff::blob::Algorithm::Histogram, ..text::Options::default() };
+        let options =
+            text::Options { diff_algorithm: gix::diff::blob::Algorithm::Histogram, ..text::Options::default() };
         let resolution = gix::merge::plumbing::blob::builtin_driver::text(
             &mut out,
             &mut input,

@@ -23,3 +23,51 @@ pub fn gitlinks(opened: &gix::Repository, commit: &Oid) -> Result<BTreeSet<Vec<u
     tree.traverse().breadthfirst(&mut recorder).or_bug("cannot walk a tree")?;
     Ok(recorder.records.into_iter().filter(|e| e.mode.is_commit()).map(|e| e.filepath.to_vec()).collect())
 }
+
+/// Reads blobs and trees of the user's repository for the other parts of coop. One per thread.
+pub struct Reader(gix::Repository);
+
+impl Reader {
+    /// Opens the object store.
+    pub fn open(repo: &Repo) -> Result<Reader> {
+        open(repo).map(Reader)
+    }
+    /// Size of an object in bytes, without reading it.
+    pub fn size(&self, id: &Oid) -> Result<u64> {
+        Ok(self.0.find_header(id.to_gix()?).or_bug(format!("cannot read object {}", id.short()))?.size())
+    }
+    /// The bytes of an object.
+    pub fn bytes(&self, id: &Oid) -> Result<Vec<u8>> {
+        Ok(self.0.find_object(id.to_gix()?).or_bug(format!("cannot read object {}", id.short()))?.detach().data)
+    }
+    /// The tree of a commit.
+    pub fn tree(&self, commit: &Oid) -> Result<Oid> {
+        let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
+        Ok(commit.tree_id().or_bug("a commit has no tree")?.detach().into())
+    }
+    /// Every path of a commit's tree that is no directory.
+    pub fn paths(&self, commit: &Oid) -> Result<Vec<Vec<u8>>> {
+        let tree = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
+        let tree = tree.tree().or_bug("cannot read a tree")?;
+        let mut recorder = gix::traverse::tree::Recorder::default();
+        tree.traverse().breadthfirst(&mut recorder).or_bug("cannot walk a tree")?;
+        Ok(recorder.records.into_iter().filter(|e| !e.mode.is_tree()).map(|e| e.filepath.to_vec()).collect())
+    }
+    /// The digest of `bytes` as git would name them as a blob: for commands in verdicts.
+    pub fn blob_id(&self, bytes: &[u8]) -> Result<Oid> {
+        let id = gix::objs::compute_hash(self.0.object_hash(), gix::objs::Kind::Blob, bytes).or_bug("cannot hash")?;
+        Ok(id.into())
+    }
+}
+
+impl Reader {
+    /// A file at the top of a commit's tree, `None` where there is none.
+    pub fn file(&self, commit: &Oid, name: &str) -> Result<Option<Vec<u8>>> {
+        let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
+        let tree = commit.tree().or_bug("cannot read a tree")?;
+        match tree.find_entry(name) {
+            Some(entry) => Ok(Some(entry.object().or_bug("cannot read a file")?.detach().data)),
+            None => Ok(None),
+        }
+    }
+}

@@ -58,8 +58,7 @@ pub fn is_ancestor(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<bool>
     if old == new {
         return Ok(true);
     }
-    let output =
-        Git::isolated(repo, env).args(["merge-base", "--is-ancestor", old.as_str(), new.as_str()]).output()?;
+    let output = Git::isolated(repo, env).args(["merge-base", "--is-ancestor", old.as_str(), new.as_str()]).output()?;
     match output.status.code() {
         Some(0) => Ok(true),
         Some(1) => Ok(false),

@@ -76,7 +76,15 @@ pub enum Rebased {
 pub fn rebase(repo: &Repo, env: &Env, onto: &Oid, commits: &[Oid], options: &Options<'_>) -> Result<Rebased> {
     let mut opened = objects::open(repo)?.with_object_memory();
     opened.object_cache_size_if_unset(64 << 20);
-    let mut line = Line { repo, env, opened, options, left: options.all, tip: onto.clone(), tree: ObjectId::null(gix::hash::Kind::Sha1) };
+    let mut line = Line {
+        repo,
+        env,
+        opened,
+        options,
+        left: options.all,
+        tip: onto.clone(),
+        tree: ObjectId::null(gix::hash::Kind::Sha1),
+    };
     line.tree = line.tree_of(&onto.to_gix()?)?;
     let mut picks = Vec::with_capacity(commits.len());
     for commit in commits {
@@ -164,9 +172,7 @@ impl Line<'_> {
         let mut fields = output.stdout.split(|b| *b == 0).filter(|f| !f.is_empty());
         let tree = fields.next().and_then(|hex| ObjectId::from_hex(hex.trim_ascii_end()).ok());
         match (output.status.code(), tree) {
-            (Some(0), Some(tree)) => {
-                Ok(Ok(tree))
-            }
+            (Some(0), Some(tree)) => Ok(Ok(tree)),
             (Some(1), Some(_)) => {
                 let mut paths: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
                 paths.dedup();

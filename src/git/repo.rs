@@ -38,6 +38,18 @@ impl Repo {
         Err(Error::usage(format!("not a git repository: '{}'", start.display())).hint("git init"))
     }
 
+    /// As [`Repo::discover`], or the bare repository that `start` is: for checks in the hooks of a server. The
+    /// work tree of a bare repository is its own directory, and no command here may write it.
+    pub fn discover_or_bare(start: &Path, env: &Env) -> Result<Repo> {
+        let start = start.canonicalize().context(Kind::Usage, format!("cannot read '{}'", start.display()))?;
+        if is_git_dir(&start) {
+            let repo = Repo { work_tree: start.clone(), git_dir: start.clone(), common_dir: start };
+            repo.check_owner(env)?;
+            return Ok(repo);
+        }
+        Repo::discover(&start, env)
+    }
+
     fn at(dir: &Path, dot_git: &Path, meta: &std::fs::Metadata) -> Result<Repo> {
         let git_dir = if meta.is_dir() {
             dot_git.to_owned()

@@ -76,6 +76,11 @@ pub fn ensure(repo: &Repo, env: &Env, commit: &Oid, progress: bool, started: imp
     Ok(store.join("objects"))
 }
 
+/// Writes one pack of what `new` reaches and `old` does not below `dir`, an existing directory.
+pub fn pack_range(repo: &Repo, env: &Env, dir: &Path, new: &Oid, old: &Oid) -> Result<()> {
+    pack(repo, env, &dir.join("pack"), &format!("{new}\n^{old}\n"), false)
+}
+
 fn pack(repo: &Repo, env: &Env, base_name: &Path, revs: &str, progress: bool) -> Result<()> {
     let git = Git::isolated(repo, env)
         .args(["pack-objects", "--revs", "--non-empty", "--delta-base-offset"])

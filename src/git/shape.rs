@@ -30,6 +30,8 @@ pub struct Shape {
     pub excludes_file: Option<PathBuf>,
     /// `core.editor` of the user.
     pub editor: Option<String>,
+    /// `commit.gpgSign` is on.
+    pub sign: bool,
     /// `filter.lfs.*` is configured: Git LFS is in use by this user.
     pub lfs: bool,
 }
@@ -79,6 +81,7 @@ impl Shape {
             submodules: modules(&repo.common_dir.join("modules")),
             excludes_file: excludes(get("core.excludesfile"), env),
             editor: get("core.editor"),
+            sign: on("commit.gpgsign"),
             lfs: config.keys().any(|key| key.starts_with("filter.lfs.")),
         })
     }

@@ -23,12 +23,6 @@ const PASSED: &[&str] = &[
     "LOGNAME",
 ];
 
-/// Whether the user signs commits (`commit.gpgSign`).
-pub fn wanted(repo: &Repo, env: &Env) -> Result<bool> {
-    let output = Git::new(repo, env).args(["config", "--type=bool", "--get", "commit.gpgSign"]).output()?;
-    Ok(output.status.success() && output.stdout.starts_with(b"true"))
-}
-
 /// Writes the commit of `parts` again on `parent` with `tree`, signed. Errors: exit 2 where git cannot sign.
 pub fn commit(repo: &Repo, env: &Env, parts: &Parts<'_>, tree: &Oid, parent: &Oid, committer: &str) -> Result<Oid> {
     let author = String::from_utf8_lossy(parts.author).into_owned();

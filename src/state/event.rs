@@ -110,6 +110,10 @@ impl<'a> Store<'a> {
                 .hint(format!("git log -3 {name}; then try again"))),
         }
     }
+    /// `Name <email> seconds zone` of the user, now.
+    pub fn ident(&self) -> &str {
+        &self.ident
+    }
     /// The repository.
     pub fn repo(&self) -> &Repo {
         self.repo

@@ -25,6 +25,8 @@ pub enum ForkState {
     Gated,
     /// The gate failed, or the policy refused.
     Rejected,
+    /// Being landed by the process that holds the fork's lock; nothing has moved yet.
+    Landing,
     /// Landed on a branch.
     Landed,
     /// Dropped.
@@ -38,6 +40,7 @@ const STATES: &[(ForkState, &str)] = &[
     (ForkState::Review, "review"),
     (ForkState::Gated, "gated"),
     (ForkState::Rejected, "rejected"),
+    (ForkState::Landing, "landing"),
     (ForkState::Landed, "landed"),
     (ForkState::Dropped, "dropped"),
 ];

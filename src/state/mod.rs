@@ -5,6 +5,8 @@ pub mod archive;
 pub mod event;
 pub mod fork;
 pub mod name;
+pub mod notes;
+pub mod verdict;
 
 pub use event::{Event, Store};
 pub use fork::{Fork, ForkState};

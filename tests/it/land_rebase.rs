@@ -31,7 +31,12 @@ impl Both {
 
     fn described(&self, onto: &str, tip: &str) -> Vec<String> {
         let out = self.git([
-            "log", "--reverse", "--topo-order", "--format=%T %an <%ae> %ad%n%B%x00", "--date=raw", &format!("{onto}..{tip}"),
+            "log",
+            "--reverse",
+            "--topo-order",
+            "--format=%T %an <%ae> %ad%n%B%x00",
+            "--date=raw",
+            &format!("{onto}..{tip}"),
         ]);
         out.split('\0').map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect()
     }
@@ -43,8 +48,12 @@ impl Both {
             return Came::To(self.described(onto, "HEAD"));
         }
         let commit = self.git(["rev-parse", "REBASE_HEAD"]);
-        let mut paths: Vec<String> =
-            self.git(["diff", "--name-only", "--diff-filter=U", "-z"]).split('\0').map(str::to_owned).filter(|p| !p.is_empty()).collect();
+        let mut paths: Vec<String> = self
+            .git(["diff", "--name-only", "--diff-filter=U", "-z"])
+            .split('\0')
+            .map(str::to_owned)
+            .filter(|p| !p.is_empty())
+            .collect();
         paths.sort();
         self.git(["rebase", "--abort"]);
         Came::Conflict(commit, paths)
@@ -115,7 +124,8 @@ fn apply(both: &Both, step: &Step, count: usize) {
             if path.is_symlink() {
                 std::fs::remove_file(&path).expect("removed");
             }
-            let old = std::fs::read_to_string(&path).unwrap_or_else(|_| (0..12).map(|n| format!("{n}\n\n\n")).collect());
+            let old =
+                std::fs::read_to_string(&path).unwrap_or_else(|_| (0..12).map(|n| format!("{n}\n\n\n")).collect());
             let mut lines: Vec<String> = old.lines().map(str::to_owned).collect();
             let at = (*line as usize * 3).min(lines.len().saturating_sub(1));
             lines[at] = format!("{line} {text}");
@@ -138,7 +148,17 @@ fn apply(both: &Both, step: &Step, count: usize) {
     }
     both.git(["add", "-A"]);
     let message = format!("step {count}\n\nbody {step:?}\n\nTrailer: {count}");
-    both.git(["commit", "-q", "--allow-empty", "-m", &message, "--author", "Agent <a@b>", "--date", "@1600000000 +0230"]);
+    both.git([
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        &message,
+        "--author",
+        "Agent <a@b>",
+        "--date",
+        "@1600000000 +0230",
+    ]);
 }
 
 fn generated() -> Both {
@@ -210,7 +230,9 @@ fn the_time_limit_is_a_conflict_that_says_so() {
     let options = Options { each: Duration::ZERO, ..Options::new(COMMITTER) };
     let (onto, head) = (Oid::parse(&onto).expect("id"), Oid::parse(&head).expect("id"));
     match rebase(&repo, &env, &onto, &[head.clone()], &options).expect("runs") {
-        Rebased::Conflict(conflict) => assert!(conflict.timed_out && conflict.commit == head && conflict.paths.is_empty()),
+        Rebased::Conflict(conflict) => {
+            assert!(conflict.timed_out && conflict.commit == head && conflict.paths.is_empty())
+        }
         done => panic!("{done:?}"),
     }
 }
@@ -228,7 +250,8 @@ fn real_histories() {
     for source in list.split(':') {
         let world = World::new();
         let dir = world.root().join("history");
-        let clone = world.run(&world.root(), "git", ["clone", "-q", "--no-hardlinks", source, dir.to_str().expect("path")]);
+        let clone =
+            world.run(&world.root(), "git", ["clone", "-q", "--no-hardlinks", source, dir.to_str().expect("path")]);
         assert_eq!(clone.code, 0, "{}", clone.stderr);
         let both = Both { dir, world };
         let line: Vec<String> =

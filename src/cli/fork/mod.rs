@@ -48,6 +48,8 @@ enum Verb {
     Rm(rm::Args),
     /// Let the host's view of a fork follow commits that add submodules
     Accept(accept::Args),
+    Review(super::review::Args),
+    Merge(super::merge::Args),
     /// NAME [AGENT] [--new] [--fresh] [--base REV] [-- COMMAND]: open or go on with a fork
     #[command(external_subcommand)]
     Start(Vec<OsString>),
@@ -63,6 +65,8 @@ impl Command for Args {
             Verb::Stop(args) => args.run(context),
             Verb::Rm(args) => args.run(context),
             Verb::Accept(args) => args.run(context),
+            Verb::Review(args) => args.run(context),
+            Verb::Merge(args) => args.run(context),
             Verb::Start(words) => start::Line::parse_from(words_of_start(words)).args.run(context),
         }
     }
@@ -83,6 +87,7 @@ fn load(context: &Context, name: &str) -> Result<(Coop, Fork)> {
 
 /// The repository around the current directory, with settings.
 fn coop(context: &Context) -> Result<Coop> {
+pub fn coop(context: &Context) -> Result<Coop> {
     let repo = context.repo()?;
     let settings = context.settings(Some(&repo))?;
     Coop::open(&context.env, repo, settings)

@@ -33,13 +33,19 @@ impl Command for Args {
                 .hint(format!("look first, then: git coop fork open --anyway {}", fork.name)));
         }
         let words = editor(context, &coop)?;
-        let status = std::process::Command::new(&words[0]).args(&words[1..]).arg(&fork.path).status();
-        let status = status.context(Kind::Usage, format!("cannot start the editor '{}'", words[0]))?;
-        Ok(if status.success() { 0 } else { 1 })
+        start(&words, &fork.path)
     }
 }
 
-fn editor(context: &Context, coop: &crate::flow::Coop) -> Result<Vec<String>> {
+/// Opens `dir` in the editor; exit 1 where the editor says so.
+pub fn start(words: &[String], dir: &std::path::Path) -> Result<u8> {
+    let status = std::process::Command::new(&words[0]).args(&words[1..]).arg(dir).status();
+    let status = status.context(Kind::Usage, format!("cannot start the editor '{}'", words[0]))?;
+    Ok(if status.success() { 0 } else { 1 })
+}
+
+/// The words of the editor's command.
+pub fn editor(context: &Context, coop: &crate::flow::Coop) -> Result<Vec<String>> {
     let configured = coop.settings.get("COOP_EDITOR").map(str::to_owned).or_else(|| coop.shape.editor.clone());
     let named = configured
         .or_else(|| KNOWN.iter().find(|name| context.env.which(name).is_some()).map(|name| (*name).to_owned()))

@@ -38,7 +38,7 @@ pub fn open(coop: &Coop, usable: &Usable, name: &ForkName, base: Option<&str>) -
 }
 
 /// A run that was killed: its box is ended and its commits are brought back, before anything new starts.
-fn mend(coop: &Coop, usable: &Usable, fork: &mut Fork) -> Result<()> {
+pub fn mend(coop: &Coop, usable: &Usable, fork: &mut Fork) -> Result<()> {
     if fork.state != ForkState::Working {
         return Ok(());
     }

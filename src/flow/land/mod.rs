@@ -1,0 +1,387 @@
+//! Landing: lock, scan, rebase in memory, gate in a box, one transaction, and only then the checkout.
+//!
+//! Before the transaction nothing that a person sees has moved, so a failure or a kill at any point leaves
+//! nothing to undo. After it the one thing left is that the checkout follows, which the fork's state names until
+//! it is done (`follow`).
+
+mod candidate;
+pub mod follow;
+mod gate;
+mod hostpaths;
+mod judge;
+pub mod policy;
+pub mod queue;
+mod target;
+pub mod undo;
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::git::refs::{self, Edit, Old, Outcome};
+use crate::git::{Oid, picks};
+use crate::state::event::Event;
+use crate::state::{Fork, ForkName, ForkState, Store, notes};
+use crate::ui::text::count;
+
+use super::Coop;
+
+pub use candidate::{Candidate, Work, build, conflict as conflict_error, work};
+pub use hostpaths::why as host_path;
+pub use judge::Judged;
+pub use policy::{Finding, Policy};
+pub use target::{Target, find as find_target};
+
+/// How often a landing starts again because the branch moved.
+const RETRIES: usize = 3;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Branch; the current one where unset.
+    pub into: Option<String>,
+    /// Gate command instead of `coop.gate`; empty for none.
+    pub gate: Option<String>,
+    /// Do not reuse a verdict.
+    pub regate: bool,
+    /// Findings that are meant, as `KIND:PATH`.
+    pub accept: BTreeSet<String>,
+    /// Land a fork whose base the target does not have.
+    pub from_base: bool,
+    /// Drop the fork after it has landed.
+    pub drop: bool,
+}
+
+impl Options {
+    /// The gate's command: the host's configuration and the command line only, never the tree.
+    pub fn gate(&self, coop: &Coop) -> Option<String> {
+        let command = self.gate.as_deref().or_else(|| coop.settings.get("COOP_GATE")).unwrap_or_default().trim();
+        (!command.is_empty()).then(|| command.to_owned())
+    }
+}
+
+/// Questions to a person. Without one, everything has to be said on the command line.
+pub trait Ask {
+    /// Whether to land, given a sentence. Errors: exit 2 where nobody can be asked.
+    fn land(&mut self, question: &str) -> Result<bool>;
+    /// Whether a finding is meant; `false` where nobody can be asked.
+    fn accept(&mut self, finding: &Finding) -> Result<bool>;
+    /// Whether to drop the fork that has landed; `false` where nobody can be asked.
+    fn drop(&mut self, question: &str) -> Result<bool>;
+}
+
+/// What a landing came to.
+#[derive(Debug, Clone)]
+pub struct Landed {
+    /// The fork.
+    pub fork: ForkName,
+    /// The branch, short.
+    pub target: String,
+    /// The branch before.
+    pub onto: Oid,
+    /// The branch after.
+    pub tip: Oid,
+    /// The tree of `tip`.
+    pub tree: Oid,
+    /// Commits that landed.
+    pub commits: usize,
+    /// Commits that became empty, because the branch had their changes.
+    pub skipped: usize,
+    /// The gate, where there is one.
+    pub gate: Option<Judged>,
+    /// Findings that were accepted.
+    pub accepted: Vec<String>,
+    /// Why the checkout did not follow, where it should have.
+    pub behind: Option<String>,
+    /// Whether the fork was dropped.
+    pub dropped: bool,
+}
+
+/// Ends the process where a test says so, to see what is left. It can do nothing else.
+pub(super) fn test_abort(coop: &Coop, step: &str) {
+    if coop.env.str("COOP_TEST_ABORT_AT") == Some(step) {
+        std::process::abort();
+    }
+}
+
+/// Lands one fork.
+pub fn land(coop: &Coop, name: &ForkName, options: &Options, ask: &mut dyn Ask) -> Result<Landed> {
+    let lock = super::fork::take(coop, name)?;
+    follow::pending(coop)?;
+    let mut fork = Fork::load(&coop.repo, &coop.env, name)?;
+    match fork.state {
+        ForkState::Working => super::fork::work::mend(coop, &coop.runtime()?, &mut fork)?,
+        ForkState::Landing => eprintln!("note: the last landing of '{name}' was interrupted before anything moved"),
+        _ => {}
+    }
+    let store = Store::open(&coop.repo, &coop.env)?;
+    let before = match fork.state {
+        ForkState::Landing => ForkState::Review,
+        state => state,
+    };
+    let mut landing =
+        Landing { coop, store: &store, fork, options, before, policy: Policy::new(coop), accepted: Vec::new() };
+    let result = landing.run(ask);
+    if result.is_err() && landing.fork.state == ForkState::Landing {
+        landing.fork.state = landing.before;
+        // best effort: a state that stays "landing" without a process is named by the next command
+        let _ = landing.fork.record(&store, "not landed", Vec::new());
+    }
+    let fork = landing.fork;
+    let mut landed = result?;
+    if landed.behind.is_none() && (options.drop || ask.drop(&format!("Drop the fork '{name}', which has landed?"))?) {
+        drop_landed(coop, &fork, &mut landed);
+    }
+    drop(lock);
+    Ok(landed)
+}
+
+fn drop_landed(coop: &Coop, fork: &Fork, landed: &mut Landed) {
+    let dropped = super::fork::remove::guard(coop, fork).and_then(|()| super::fork::remove::drop_fork(coop, fork));
+    match dropped {
+        Ok(()) => landed.dropped = true,
+        Err(err) => eprint!("note: the fork stays\n{}", err.render()),
+    }
+}
+
+struct Landing<'a> {
+    coop: &'a Coop,
+    store: &'a Store<'a>,
+    fork: Fork,
+    options: &'a Options,
+    before: ForkState,
+    policy: Policy<'a>,
+    accepted: Vec<String>,
+}
+
+impl Landing<'_> {
+    fn run(&mut self, ask: &mut dyn Ask) -> Result<Landed> {
+        let mut asked = false;
+        for attempt in 0..=RETRIES {
+            let target = target::find(self.coop, self.options.into.as_deref())?;
+            target::clean(self.coop, &target)?;
+            let onto = target.branch.tip.clone();
+            let work = candidate::work(self.coop, &self.fork, &onto, target.short(), self.options.from_base)?;
+            self.judge_policy(&work.picks, ask)?;
+            test_abort(self.coop, "scanned");
+            let built = candidate::build(self.coop, &work, &onto, self.store.ident(), self.coop.shape.sign)?;
+            let candidate = built.map_err(|c| candidate::conflict(self.coop, &self.fork, target.short(), &c))?;
+            let commits = candidate.commits();
+            if commits.is_empty() {
+                return Err(Error::no(format!(
+                    "fork '{}' has nothing to land: {} has all of it",
+                    self.fork.name,
+                    target.short()
+                ))
+                .hint(format!("git coop fork rm {}", self.fork.name)));
+            }
+            // a merge may have made content that is in neither side
+            let fresh: Vec<Oid> = commits.iter().filter(|c| !work.picks.contains(c)).cloned().collect();
+            self.judge_policy(&fresh, ask)?;
+            test_abort(self.coop, "rebased");
+            target::room(self.coop, &target, &candidate.tip)?;
+            if !asked {
+                self.question(&target, &candidate, ask)?;
+                asked = true;
+                self.fork.state = ForkState::Landing;
+                let what = format!("landing {} on {}", count(commits.len(), "commit"), target.short());
+                self.fork.record(self.store, &what, Vec::new())?;
+                test_abort(self.coop, "landing");
+            }
+            let gate = match self.options.gate(self.coop) {
+                Some(command) => Some(judge::judge(
+                    self.coop,
+                    self.store,
+                    &mut self.fork,
+                    &candidate,
+                    &command,
+                    self.options.regate,
+                )?),
+                None => None,
+            };
+            if let Some(red) = gate.as_ref().filter(|g| !g.passed) {
+                return Err(judge::red(&self.fork, red));
+            }
+            test_abort(self.coop, "gated");
+            match self.transaction(&target, &candidate, gate.as_ref())? {
+                Outcome::Done => return self.afterwards(target, candidate, gate),
+                Outcome::Lost if attempt < RETRIES => {
+                    eprintln!("note: {} moved meanwhile; rebasing again", target.short());
+                }
+                Outcome::Lost => {}
+            }
+        }
+        Err(Error::conflict(format!(
+            "the branch moved {} times while fork '{}' was landing",
+            RETRIES + 1,
+            self.fork.name
+        ))
+        .hint(format!("git coop merge {}", self.fork.name)))
+    }
+
+    fn judge_policy(&mut self, commits: &[Oid], ask: &mut dyn Ask) -> Result<()> {
+        let mut open = Vec::new();
+        for finding in self.policy.check(commits)? {
+            if self.options.accept.contains(&finding.key()) || ask.accept(&finding)? {
+                if !self.accepted.contains(&finding.key()) {
+                    self.accepted.push(finding.key());
+                }
+            } else {
+                open.push(finding);
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut keys: Vec<String> = open.iter().map(Finding::key).collect();
+        keys.dedup();
+        for finding in &open {
+            eprintln!("{}", finding.shown());
+        }
+        let mut err = Error::no(format!(
+            "fork '{}' brings {} that somebody has to mean",
+            self.fork.name,
+            count(open.len(), "thing")
+        ))
+        .hint(format!("git coop review {} shows them", self.fork.name));
+        let words: Vec<String> = keys.iter().take(8).map(|key| format!("--accept {}", quoted(key))).collect();
+        err = err.hint(format!("git coop merge {} {}", self.fork.name, words.join(" ")));
+        Err(err)
+    }
+
+    /// One sentence that says what will happen, and what was not reviewed.
+    fn question(&self, target: &Target, candidate: &Candidate, ask: &mut dyn Ask) -> Result<()> {
+        let fork = &self.fork;
+        if let Some(reviewed) = fork.get("Reviewed").and_then(|oid| Oid::parse(oid).ok())
+            && reviewed != fork.head
+        {
+            let forward = picks::is_ancestor(&self.coop.repo, &self.coop.env, &reviewed, &fork.head).unwrap_or(false);
+            let how = if forward { "has gone on" } else { "was rewritten" };
+            eprintln!("note: '{}' {how} since you reviewed {}; what is new:", fork.name, reviewed.short());
+            eprint!("{}", super::review::stat(self.coop, &reviewed, &fork.head)?);
+        }
+        let commits = count(candidate.commits().len(), "commit");
+        let question = format!("Land {commits} of '{}' on {}?", fork.name, target.short());
+        if ask.land(&question)? {
+            return Ok(());
+        }
+        Err(Error::no("not landed").hint(format!("git coop review {}", fork.name)))
+    }
+
+    fn transaction(&mut self, target: &Target, candidate: &Candidate, gate: Option<&Judged>) -> Result<Outcome> {
+        let commits = candidate.commits();
+        let mut fork = self.fork.clone();
+        fork.state = ForkState::Landed;
+        fork.set("Target", target.short());
+        fork.set("Onto", candidate.onto.as_str());
+        fork.set("Landed", candidate.tip.as_str());
+        fork.set("Tree", candidate.tree.as_str());
+        if gate.is_none() {
+            for key in judge::KEYS {
+                fork.set(key, "");
+            }
+        }
+        fork.set("Accepted", self.accepted.join(" "));
+        follow::promise(self.coop, &mut fork, &target, &candidate.onto, &candidate.tip);
+        let mut event: Event = fork.event(&format!(
+            "landed {} on {} as {}",
+            count(commits.len(), "commit"),
+            target.short(),
+            candidate.tip.short()
+        ));
+        let mut list = String::new();
+        for pick in &candidate.picks {
+            if let Some(new) = &pick.new {
+                list.push_str(&format!("{new} {}\n", pick.old));
+            }
+        }
+        event.files.insert("landed".into(), list.into_bytes());
+        let tip = self.store.write(&event, fork.tip.as_ref())?;
+        let subject = format!("coop: land {}", fork.name);
+        let edits = [
+            Edit::set(&target.branch.name, Old::Is(candidate.onto.clone()), candidate.tip.clone()),
+            Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()),
+        ];
+        test_abort(self.coop, "before-transaction");
+        let outcome = refs::transaction(&self.coop.repo, &self.coop.env, &subject, &edits)?;
+        test_abort(self.coop, "after-transaction");
+        if outcome == Outcome::Done {
+            fork.tip = Some(tip);
+            fork.updated = crate::time::now(&self.coop.env);
+            self.fork = fork;
+        } else if refs::read(&self.coop.repo, &self.coop.env, &fork.name.meta_ref())? != self.fork.tip {
+            return Err(Error::conflict(format!("fork '{}' was changed by somebody else meanwhile", fork.name))
+                .hint("git coop fork ls"));
+        }
+        Ok(outcome)
+    }
+
+    /// The branch has moved: the checkout follows, and the notes say so. Nothing here can take the landing back.
+    fn afterwards(&mut self, target: Target, candidate: Candidate, gate: Option<Judged>) -> Result<Landed> {
+        let coop = self.coop;
+        let commits = candidate.commits();
+        let behind = if target.here { follow::follow(coop, &candidate.onto, &candidate.tip)?.err() } else { None };
+        test_abort(coop, "followed");
+        let gate_line = judge::note(&self.fork, gate.as_ref(), &candidate);
+        let scan_line = match self.accepted.as_slice() {
+            [] => format!("clean: {}, fork {}", count(self.policy.blobs, "blob"), self.fork.name),
+            accepted => format!("accepted by hand: {}", accepted.join(" ")),
+        };
+        let all = |line: &str| commits.iter().map(|c| (c.clone(), line.to_owned())).collect();
+        let sets = [
+            notes::Notes { kind: "gate", lines: all(&gate_line) },
+            notes::Notes { kind: "scan", lines: all(&scan_line) },
+        ];
+        let mut more = Vec::new();
+        let mut fork = self.fork.clone();
+        if target.here && behind.is_none() {
+            follow::keep(&mut fork);
+            let tip = self.store.write(&fork.event("checkout follows"), fork.tip.as_ref())?;
+            more.push(Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()));
+            fork.tip = Some(tip);
+        }
+        let id = super::coop::fresh_id()?;
+        match notes::write(&coop.repo, &coop.env, self.store.ident(), &id, &sets, &more) {
+            Ok(()) => self.fork = fork,
+            // the landing stands; notes are a projection, and a pending follow is finished by the next command
+            Err(err) => eprint!("note: landed, but the notes were not written\n{}", err.render()),
+        }
+        Ok(Landed {
+            fork: self.fork.name.clone(),
+            target: target.short().to_owned(),
+            onto: candidate.onto.clone(),
+            tip: candidate.tip.clone(),
+            tree: candidate.tree.clone(),
+            commits: commits.len(),
+            skipped: candidate.picks.len() - commits.len(),
+            gate,
+            accepted: self.accepted.clone(),
+            behind,
+            dropped: false,
+        })
+    }
+}
+
+/// What the gate says of the tree that would land; the verdict is recorded, and nothing moves. Gives whether it is green.
+pub fn gate_only(coop: &Coop, fork: &mut Fork, options: &Options) -> Result<bool> {
+    let _lock = super::fork::take(coop, &fork.name)?;
+    let command = options
+        .gate(coop)
+        .ok_or_else(|| Error::usage("no gate is configured").hint("git coop config coop.gate COMMAND"))?;
+    let target = target::find(coop, options.into.as_deref())?;
+    let onto = target.branch.tip.clone();
+    let work = candidate::work(coop, fork, &onto, target.short(), options.from_base)?;
+    let store = Store::open(&coop.repo, &coop.env)?;
+    let built = candidate::build(coop, &work, &onto, store.ident(), false)?;
+    let candidate = built.map_err(|c| candidate::conflict(coop, fork, target.short(), &c))?;
+    let judged = judge::judge(coop, &store, fork, &candidate, &command, options.regate)?;
+    if !judged.passed {
+        eprint!("{}", judge::red(fork, &judged).render());
+    }
+    Ok(judged.passed)
+}
+
+/// A word for a shell, quoted where it has to be.
+pub fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:=@,+".contains(&b);
+    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}

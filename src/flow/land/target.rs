@@ -1,0 +1,84 @@
+//! Where a landing goes, and whether the checkout there may follow. Everything is known before anything moves.
+
+use crate::error::{Error, Result};
+use crate::git::follow::{self, Branch};
+use crate::git::{Oid, refs};
+use crate::ui::text::{count, printable_bytes};
+
+use super::super::Coop;
+
+/// The branch to land on.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The branch with its tip.
+    pub branch: Branch,
+    /// Whether it is checked out in the work tree that the command runs in.
+    pub here: bool,
+}
+
+impl Target {
+    /// `main` of `refs/heads/main`.
+    pub fn short(&self) -> &str {
+        self.branch.name.trim_start_matches("refs/heads/")
+    }
+}
+
+/// The branch named `into`, or the current one. Errors: exit 2 for a detached HEAD, an unknown branch, and one
+/// that another work tree has checked out.
+pub fn find(coop: &Coop, into: Option<&str>) -> Result<Target> {
+    let name = match into {
+        Some(name) => format!("refs/heads/{}", name.trim_start_matches("refs/heads/")),
+        None => refs::head_branch(&coop.repo, &coop.env)?.ok_or_else(|| {
+            Error::usage("HEAD is on no branch").hint("git coop merge NAME --into BRANCH, or git switch BRANCH first")
+        })?,
+    };
+    let short = name.trim_start_matches("refs/heads/").to_owned();
+    let branch = follow::branch(&coop.repo, &coop.env, &name)?
+        .ok_or_else(|| Error::usage(format!("no branch '{short}'")).hint("git branch lists them"))?;
+    let here = match &branch.checked_out {
+        None => false,
+        Some(path) if path.canonicalize().ok().as_ref() == Some(&coop.repo.work_tree) => true,
+        Some(path) => {
+            return Err(Error::usage(format!("branch '{short}' is checked out in '{}'", path.display()))
+                .hint(format!("run the command there: git -C '{}' coop merge NAME", path.display())));
+        }
+    };
+    Ok(Target { branch, here })
+}
+
+/// Refuses (exit 2) where the checkout could not follow: something is under way, or tracked files have changes.
+pub fn clean(coop: &Coop, target: &Target) -> Result<()> {
+    if !target.here {
+        return Ok(());
+    }
+    if let Some(what) = follow::under_way(&coop.repo) {
+        return Err(Error::usage(format!("a {what} is under way in this work tree"))
+            .hint(format!("git {what} --continue or git {what} --abort, then again")));
+    }
+    let dirty = follow::dirty(&coop.repo, &coop.env, 1_000)?;
+    if dirty.is_empty() {
+        return Ok(());
+    }
+    let mut shown: Vec<String> = dirty.iter().take(5).map(|path| printable_bytes(path)).collect();
+    if dirty.len() > 5 {
+        shown.push(format!("{} more", dirty.len() - 5));
+    }
+    Err(Error::usage(format!(
+        "{} with changes that are not committed: {}",
+        count(dirty.len(), "file"),
+        shown.join(", ")
+    ))
+    .hint("git commit or git stash them; a branch that is not checked out needs neither: --into BRANCH"))
+}
+
+/// Refuses (exit 2) where files that git does not track are in the way of `new`.
+pub fn room(coop: &Coop, target: &Target, new: &Oid) -> Result<()> {
+    if !target.here {
+        return Ok(());
+    }
+    match follow::could(&coop.repo, &coop.env, &target.branch.tip, new)? {
+        Ok(()) => Ok(()),
+        Err(why) => Err(Error::usage(format!("the checkout cannot follow: {why}"))
+            .hint("move the file away, or land with --into on a branch that is not checked out")),
+    }
+}

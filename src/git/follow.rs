@@ -1,0 +1,94 @@
+//! The user's checkout, as far as a landing is concerned: whether it may follow the branch, and that it does.
+//! Every command here runs on the user's own repository with hooks off, and git's own rules decide what
+//! would be lost.
+
+use std::path::PathBuf;
+
+use crate::env::Env;
+use crate::error::{Error, Result};
+
+use super::{Git, Oid, Repo};
+
+/// A branch: its value, and the work tree that has it checked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// Full name.
+    pub name: String,
+    /// The commit.
+    pub tip: Oid,
+    /// The work tree.
+    pub checked_out: Option<PathBuf>,
+}
+
+/// Looks a branch up by its full name; `None` where there is none.
+pub fn branch(repo: &Repo, env: &Env, name: &str) -> Result<Option<Branch>> {
+    let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)";
+    let out = Git::new(repo, env).args(["for-each-ref", format, name]).read()?;
+    for line in out.split(|b| *b == b'\n') {
+        let text = String::from_utf8_lossy(line);
+        if let [full, tip, path] = text.split('\0').collect::<Vec<_>>().as_slice()
+            && *full == name
+        {
+            let checked_out = (!path.is_empty()).then(|| PathBuf::from(path));
+            return Ok(Some(Branch { name: name.to_owned(), tip: Oid::parse(tip)?, checked_out }));
+        }
+    }
+    Ok(None)
+}
+
+/// What is under way in the work tree, such as a merge that waits for its commit.
+pub fn under_way(repo: &Repo) -> Option<&'static str> {
+    const MARKS: &[(&str, &str)] = &[
+        ("MERGE_HEAD", "merge"),
+        ("CHERRY_PICK_HEAD", "cherry-pick"),
+        ("REVERT_HEAD", "revert"),
+        ("rebase-merge", "rebase"),
+        ("rebase-apply", "rebase"),
+    ];
+    MARKS.iter().find(|(file, _)| repo.git_dir.join(file).symlink_metadata().is_ok()).map(|(_, what)| *what)
+}
+
+/// Tracked paths with changes that are not committed, staged or not, at most `limit`.
+pub fn dirty(repo: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>> {
+    let out = Git::new(repo, env)
+        .args(["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=all"])
+        .in_work_tree(repo)
+        .read()?;
+    Ok(out.split(|b| *b == 0).filter(|e| e.len() > 3).take(limit).map(|e| e[3..].to_vec()).collect())
+}
+
+/// Whether index and files could go from `old` to `new` without losing a byte; git's reason where not.
+/// Nothing is changed.
+pub fn could(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<std::result::Result<(), String>> {
+    two_trees(repo, env, old, new, true)
+}
+
+/// Index and files go from `old` to `new`; all of it or, with git's reason, nothing.
+pub fn checkout(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<std::result::Result<(), String>> {
+    two_trees(repo, env, old, new, false)
+}
+
+fn two_trees(repo: &Repo, env: &Env, old: &Oid, new: &Oid, dry: bool) -> Result<std::result::Result<(), String>> {
+    let git = Git::new(repo, env).args(["read-tree", "-m", "-u"]);
+    let git = if dry { git.arg("--dry-run") } else { git };
+    let output = git.args([old.as_str(), new.as_str()]).in_work_tree(repo).output()?;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = text.lines().find(|l| l.starts_with("error:") || l.starts_with("fatal:")).unwrap_or("no message");
+    Ok(Err(line.trim_start_matches("error: ").trim_start_matches("fatal: ").to_owned()))
+}
+
+/// Whether the index holds exactly the tree of `commit`.
+pub fn index_is(repo: &Repo, env: &Env, commit: &Oid) -> Result<bool> {
+    let output = Git::new(repo, env)
+        .args(["diff-index", "--cached", "--quiet", "--ignore-submodules=none", commit.as_str()])
+        .in_work_tree(repo)
+        .output()?;
+    match output.status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(Error::bug("git diff-index failed")),
+    }
+}
