@@ -4,7 +4,9 @@
 mod bad_input;
 mod cli;
 mod docs;
+mod land_merge;
 mod land_rebase;
+mod land_support;
 mod man;
 mod profiles;
 mod shadows;

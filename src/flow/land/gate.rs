@@ -57,6 +57,8 @@ pub struct Candidate<'a> {
     pub base: &'a Oid,
     /// Label of the box.
     pub label: &'a str,
+    /// coop's own directory of the fork, whose lock is held.
+    pub own: &'a Path,
 }
 
 /// How the gate ended.
@@ -77,7 +79,7 @@ pub struct Ran {
 pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &str) -> Result<Ran> {
     let started = Instant::now();
     let id = coop::fresh_id()?;
-    let scratch = Scratch::new(coop, &id)?;
+    let scratch = Scratch::in_dir(candidate.own)?;
     let spec = spec(coop, usable, candidate, command, &id, scratch.path())?;
     let (reader, writer) = std::io::pipe().or_bug("cannot make a pipe")?;
     let shower = std::thread::spawn(move || show(reader));
@@ -143,7 +145,7 @@ fn spec(
             index: None,
             exclude: b"",
             alternates: &[CANDIDATE.into()],
-            sparse: false,
+            live: false,
         },
     )?;
     put(&tree.join(".git"), Workspace::GITFILE.as_bytes())?;

@@ -72,8 +72,9 @@ pub fn judge(
     let label = format!("fork:{}", fork.path.display());
     // a fork that was not opened here may have no seed store yet
     let base = Oid::parse(fork.get("Seed").unwrap_or(fork.base.as_str()))?;
-    let ran =
-        gate::run(coop, &usable, &gate::Candidate { commit: &candidate.tip, base: &base, label: &label }, command)?;
+    let own = super::super::fork::own_dir(coop, &fork.name);
+    let wanted = gate::Candidate { commit: &candidate.tip, base: &base, label: &label, own: &own };
+    let ran = gate::run(coop, &usable, &wanted, command)?;
     let mut judged = Judged {
         passed: ran.passed,
         command: command.to_owned(),

@@ -1,0 +1,290 @@
+//! `git coop merge` without a gate: what lands, what does not, and what is left when it does not.
+
+use crate::land_support::{Land, f};
+
+/// A secret that the scanner knows, put together here so that no scanner finds it in this file.
+fn token() -> String {
+    format!("ghp_{}", "16C7e42F292c6912E7710c838347Ae178B4a")
+}
+
+#[test]
+fn lands_in_a_line_and_the_checkout_follows() {
+    let land = Land::new();
+    land.fork("feature");
+    land.work("feature", &[f("a.txt", "one\n")], "first\n\nbody\n\nTrailer: x");
+    land.work("feature", &[f("b c.txt", "two\n")], "second");
+    let onto = land.commit("user.txt", "mine\n");
+    let text = land.merge(["feature", "--yes"]).ok();
+    assert!(text.starts_with("landed 2 commits of 'feature' on main as "), "{text}");
+    assert_eq!(
+        land.git(["log", "--format=%s|%an|%ad|%cn", "--date=raw", &format!("{onto}..main")]),
+        "second|Agent|1600000000 +0200|Una User\nfirst|Agent|1600000000 +0200|Una User"
+    );
+    assert_eq!(land.git(["log", "-1", "--format=%B", "main~1"]).trim_end(), "first\n\nbody\n\nTrailer: x");
+    assert_eq!(land.git(["status", "--porcelain"]), "");
+    assert_eq!(std::fs::read_to_string(land.repo.join("b c.txt")).expect("file"), "two\n");
+    let fork = land.record("feature");
+    assert_eq!(
+        (fork.state.as_str(), fork.get("Landed"), fork.get("Follow")),
+        ("landed", Some(land.head("main").as_str()), None)
+    );
+    let notes = land.git(["log", "-1", "--format=%N", "--notes=refs/notes/coop/gate", "main"]);
+    assert!(notes.starts_with("none: no gate, tree ") && notes.contains("fork feature by claude"), "{notes}");
+    assert!(
+        land.git(["for-each-ref", "refs/coop"]).lines().all(|l| !l.contains("notes-")),
+        "a private notes ref stayed"
+    );
+    let again = land.merge(["feature", "--yes"]).fails(1, "nothing to land");
+    assert!(again.contains("git coop fork"));
+}
+
+#[test]
+fn a_straight_line_lands_as_it_is_and_undo_takes_it_back() {
+    let land = Land::new();
+    land.fork("x");
+    let head = land.work("x", &[f("a", "1\n")], "one");
+    let before = land.snapshot();
+    let main = land.head("main");
+    land.merge(["x", "--yes"]).ok();
+    assert_eq!(land.head("main"), head);
+    let text = land.merge(["x", "--undo"]).ok();
+    assert!(text.contains("main is back at") && text.contains("'x' is kept"), "{text}");
+    assert_eq!(land.head("main"), main);
+    let after: Vec<_> = land.snapshot().into_iter().skip(1).collect();
+    assert_eq!(after, before.into_iter().skip(1).collect::<Vec<_>>());
+    assert_eq!(land.record("x").state.as_str(), "review");
+    land.merge(["x", "--yes", "--drop"]).ok();
+    assert_eq!(land.head("main"), head);
+    let _ = land.merge(["x", "--undo"]).fails(2, "no fork 'x'");
+    assert!(land.git(["log", "--format=%s", "refs/coop/archive"]).contains("landed 1 commit on main"));
+    assert!(!land.repo.parent().expect("parent").join("repo-forks/x").exists());
+}
+
+#[test]
+fn undo_refuses_when_something_came_on_top() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "1\n")], "one");
+    land.merge(["x", "--yes"]).ok();
+    land.commit("later", "x\n");
+    let before = land.snapshot();
+    let _ = land.merge(["x", "--undo"]).fails(3, "has gone on since");
+    assert_eq!(land.snapshot(), before);
+}
+
+#[test]
+fn conflicts_are_named_and_nothing_changes() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("README", "agent\n")], "mine \u{1b}[31m");
+    land.commit("README", "user\n");
+    let before = land.snapshot();
+    let stderr = land.merge(["x", "--yes"]).fails(3, "1 path in conflict: README");
+    assert!(!stderr.contains('\u{1b}'), "an escape sequence passed");
+    assert_eq!(land.snapshot(), before);
+    assert_eq!(land.record("x").state.as_str(), "review");
+}
+
+#[test]
+fn dirty_checkouts_are_refused_with_names_and_other_branches_are_not() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "1\n")], "one");
+    std::fs::write(land.repo.join("README"), "edited\n").expect("file");
+    let before = land.snapshot();
+    let _ = land.merge(["x", "--yes"]).fails(2, "README");
+    assert_eq!(land.snapshot(), before);
+    land.git(["branch", "other"]);
+    land.merge(["x", "--yes", "--into", "other"]).ok();
+    assert_eq!(std::fs::read_to_string(land.repo.join("README")).expect("file"), "edited\n");
+    assert_eq!(land.git(["show", "other:a"]), "1");
+    let _ = land.merge(["x", "--yes", "--into", "nowhere"]).fails(2, "no branch 'nowhere'");
+}
+
+#[test]
+fn untracked_files_in_the_way_stay() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "agent\n")], "one");
+    std::fs::write(land.repo.join("a"), "user\n").expect("file");
+    let before = land.snapshot();
+    let _ = land.merge(["x", "--yes"]).fails(2, "the checkout cannot follow");
+    assert_eq!(land.snapshot(), before);
+}
+
+#[test]
+fn another_work_tree_has_the_branch() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "1\n")], "one");
+    land.git(["branch", "other"]);
+    let elsewhere = land.world.root().join("elsewhere");
+    land.git(["worktree", "add", "-q", elsewhere.to_str().expect("path"), "other"]);
+    let _ = land.merge(["x", "--yes", "--into", "other"]).fails(2, "is checked out in");
+}
+
+#[test]
+fn without_a_terminal_yes_is_needed() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "1\n")], "one");
+    let before = land.snapshot();
+    let _ = land.merge(["x"]).fails(2, "nobody is there to say yes");
+    assert_eq!(land.snapshot(), before);
+}
+
+/// Secrets in any blob of any commit: E-7 (a space in the name), E-8 (removed again), E-9 (a NUL byte).
+#[test]
+fn secrets_anywhere_in_the_range_stop_it() {
+    for (path, bytes, removed) in [
+        ("notes.txt", format!("t = \"{}\"\n", token()).into_bytes(), false),
+        ("a name with spaces.txt", format!("{}\n", token()).into_bytes(), false),
+        ("d\u{e9}j\u{e0}\n.txt", format!("{}\n", token()).into_bytes(), false),
+        ("gone.txt", format!("{}\n", token()).into_bytes(), true),
+        ("binary.txt", [b"x\0y ".as_slice(), token().as_bytes(), b"\n"].concat(), false),
+    ] {
+        let land = Land::new();
+        land.fork("x");
+        land.work("x", &[(path, Some(&bytes))], "add");
+        if removed {
+            land.work("x", &[(path, None)], "remove");
+        }
+        let before = land.snapshot();
+        let run = land.merge(["x", "--yes"]);
+        assert_eq!(run.code, 1, "{path}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains("secret ") && run.stderr.contains("--accept"), "{path}: {}", run.stderr);
+        assert!(!run.stderr.contains(&token()[8..]), "the secret was shown");
+        assert_eq!(land.snapshot(), before, "{path}");
+    }
+}
+
+#[test]
+fn the_policy_names_each_kind_and_takes_it_by_name() {
+    let land = Land::new();
+    land.fork("x");
+    let path = land.record("x").path;
+    std::os::unix::fs::symlink("/etc/passwd", path.join("link")).expect("link");
+    let big = vec![b'x'; 6 << 20];
+    land.work(
+        "x",
+        &[
+            f(".github/workflows/ci.yml", "on: push\n"),
+            f("sub/.gitattributes", "* filter=evil\n"),
+            f(".env.local", "A=b\n"),
+            f("package.json", "{\"scripts\":{\"postinstall\":\"sh x\"}}\n"),
+            ("big.bin", Some(&big)),
+        ],
+        "all of it",
+    );
+    let before = land.snapshot();
+    let run = land.merge(["x", "--yes"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let keys = [
+        "host:.github/workflows/ci.yml",
+        "host:sub/.gitattributes",
+        "host:package.json",
+        "shadowed:.env.local",
+        "symlink:link",
+        "blob:big.bin",
+    ];
+    for key in keys {
+        assert!(run.stderr.contains(&format!("--accept {key}")), "{key}: {}", run.stderr);
+    }
+    assert_eq!(land.snapshot(), before);
+    let _ = land.merge(["x", "--yes", "--accept", "everything"]).fails(2, "is not KIND:PATH");
+    let mut args = vec!["x", "--yes"];
+    for key in keys {
+        args.extend(["--accept", key]);
+    }
+    land.world.run(&land.repo, "git-coop-merge", &args).ok();
+    assert_eq!(land.git(["show", "main:.env.local"]), "A=b");
+}
+
+#[test]
+fn submodules_are_named() {
+    let land = Land::new();
+    let fork = land.fork("x");
+    let id = land.head("main");
+    land.world.git(&fork, ["update-index", "--add", "--cacheinfo", &format!("160000,{id},sub")]);
+    land.world.git(&fork, ["commit", "-qm", "submodule"]);
+    let new = land.world.git(&fork, ["rev-parse", "HEAD"]);
+    land.take(&mut land.record("x"), &new);
+    let run = land.merge(["x", "--yes"]);
+    assert!(run.code == 1 && run.stderr.contains("submodule sub"), "{}", run.stderr);
+}
+
+/// E-6: a tag or branch with the fork's name changes nothing.
+#[test]
+fn names_that_look_like_the_fork_are_not_it() {
+    let land = Land::new();
+    land.fork("x");
+    let head = land.work("x", &[f("a", "1\n")], "one");
+    let evil = land.git(["commit-tree", "-m", "evil", "-p", "HEAD", "HEAD^{tree}"]);
+    for name in ["refs/tags/x", "refs/heads/x", "refs/tags/coop/forks/x/head", "refs/tags/main"] {
+        land.git(["update-ref", name, &evil]);
+    }
+    land.merge(["x", "--yes"]).ok();
+    assert_eq!(land.head("refs/heads/main"), head);
+}
+
+#[test]
+fn bad_input_is_one_line_and_changes_nothing() {
+    let land = Land::new();
+    land.fork("empty");
+    land.fork("damaged");
+    let before = land.snapshot();
+    let _ = land.merge(["nobody", "--yes"]).fails(2, "no fork 'nobody'");
+    let _ = land.merge(["../x", "--yes"]).fails(2, "cannot be the name of a fork");
+    let _ = land.merge(["empty", "--yes"]).fails(1, "nothing to land");
+    let _ = land.merge(["empty", "--undo"]).fails(1, "has not landed");
+    // a commit whose blob is missing
+    let new = land.work("damaged", &[f("lost", "lost content of this file\n")], "damaged");
+    let blob = land.git(["rev-parse", &format!("{new}:lost")]);
+    let file = land.repo.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
+    std::fs::remove_file(file).expect("a loose object");
+    let run = land.merge(["damaged", "--yes"]);
+    assert!(matches!(run.code, 1 | 70) && run.stderr.starts_with("error: "), "{}", run.stderr);
+    assert_eq!(land.snapshot(), before);
+}
+
+#[test]
+fn rewritten_bases_and_unrelated_histories() {
+    let land = Land::new();
+    land.commit("a", "1\n");
+    land.fork("x");
+    land.work("x", &[f("b", "1\n")], "one");
+    land.git(["reset", "-q", "--hard", "HEAD~1"]);
+    land.commit("c", "another\n");
+    let before = land.snapshot();
+    let hint = land.merge(["x", "--yes"]).fails(2, "it was rewritten");
+    assert!(hint.contains("--from-base"));
+    assert_eq!(land.snapshot(), before);
+    land.merge(["x", "--yes", "--from-base"]).ok();
+    assert_eq!(land.git(["ls-files"]), "README\nb\nc", "only what the fork itself committed");
+    let other = land.git(["commit-tree", "-m", "root", "HEAD^{tree}"]);
+    land.git(["branch", "unrelated", &other]);
+    land.fork("y");
+    land.work("y", &[f("z", "1\n")], "one");
+    let _ = land.merge(["y", "--yes", "--into", "unrelated"]).fails(2, "no common history");
+}
+
+#[test]
+fn signing_without_a_key_is_refused_and_with_one_signs() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "1\n")], "one");
+    land.git(["config", "commit.gpgSign", "true"]);
+    land.git(["config", "gpg.format", "ssh"]);
+    land.git(["config", "user.signingKey", "/nonexistent/key"]);
+    let before = land.snapshot();
+    let _ = land.merge(["x", "--yes"]).fails(2, "cannot sign");
+    assert_eq!(land.snapshot(), before);
+    let key = land.world.root().join("key");
+    let made =
+        land.world.run(&land.repo, "ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().expect("path")]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    land.git(["config", "user.signingKey", key.to_str().expect("path")]);
+    land.merge(["x", "--yes"]).ok();
+    assert!(land.git(["cat-file", "-p", "main"]).contains("-----BEGIN SSH SIGNATURE-----"));
+    assert_eq!(land.git(["log", "-1", "--format=%an %ad", "--date=raw"]), "Agent 1600000000 +0200");
+}
