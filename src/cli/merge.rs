@@ -16,7 +16,7 @@ use crate::state::ForkName;
 use crate::ui::table::Table;
 use crate::ui::text::count;
 
-use super::{Command, Context, fork, out};
+use super::{Command, Context, out};
 use person::Person;
 
 /// Land a fork on a branch: scan, rebase, gate, and then one step
@@ -76,7 +76,7 @@ impl Command for Args {
         }
         let accept = self.accept.iter().map(|word| accepted(word)).collect::<Result<BTreeSet<_>>>()?;
         let name = self.name.as_deref().map(ForkName::parse).transpose()?;
-        let coop = fork::coop(context)?;
+        let coop = context.coop()?;
         if let (true, Some(name)) = (self.undo, &name) {
             return self.undo(&coop, name);
         }

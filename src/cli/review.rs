@@ -44,7 +44,7 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
-        let coop = fork::coop(context)?;
+        let coop = context.coop()?;
         let mut fork = Fork::load(&coop.repo, &coop.env, &name)?;
         let options = Options { into: self.into.clone(), ..Options::default() };
         let mut red = 0;

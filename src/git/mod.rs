@@ -27,8 +27,8 @@ pub mod refs;
 pub mod repo;
 pub mod seed;
 pub mod shape;
-pub mod staged;
 pub mod sign;
+pub mod staged;
 pub mod worktree;
 pub mod write;
 

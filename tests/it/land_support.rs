@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use coop::cli::Context;
 use coop::env::Env;
 use coop::flow::{Coop, fork::create::create};
+use coop::git::Oid;
 use coop::git::refs::{Edit, Old};
-use coop::git::{Oid, Repo};
-use coop::settings::Settings;
 use coop::state::{Fork, ForkName, ForkState, Store};
 
 use crate::support::{Run, World};
@@ -35,9 +35,7 @@ impl Land {
     }
     pub fn coop_lib(&self) -> Coop {
         let env = self.env();
-        let repo = Repo::discover(&self.repo, &env).expect("repository");
-        let settings = Settings::resolve(&env, &Default::default(), "").expect("settings");
-        Coop::open(&env, repo, settings).expect("opens")
+        Context { env, cwd: self.repo.clone() }.coop().expect("opens")
     }
     pub fn git<const N: usize>(&self, args: [&str; N]) -> String {
         self.world.git(&self.repo, args)

@@ -79,7 +79,7 @@ pub struct Ran {
 pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &str) -> Result<Ran> {
     let started = Instant::now();
     let id = coop::fresh_id()?;
-    let scratch = Scratch::in_dir(candidate.own)?;
+    let scratch = Scratch::in_dir(coop, candidate.own)?;
     let spec = spec(coop, usable, candidate, command, &id, scratch.path())?;
     let (reader, writer) = std::io::pipe().or_bug("cannot make a pipe")?;
     let shower = std::thread::spawn(move || show(reader));

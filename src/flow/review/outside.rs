@@ -21,7 +21,7 @@ const MAX_FILES: usize = 500;
 
 /// Shows every changed file in the user's difftool (`git config diff.tool`).
 pub fn tool(coop: &Coop, dossier: &Dossier) -> Result<()> {
-    let scratch = Scratch::in_dir(&coop.dir(&format!("review/.tool-{}", super::super::coop::fresh_id()?))?)?;
+    let scratch = Scratch::in_dir(coop, &coop.dir(&format!("review/.tool-{}", super::super::coop::fresh_id()?))?)?;
     let reader = Reader::open(&coop.repo)?;
     let changes = diff::between(&coop.repo, &coop.env, &dossier.from, &dossier.fork.head)?;
     if changes.len() > MAX_FILES {
