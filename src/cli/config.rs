@@ -52,9 +52,7 @@ struct Row<'a> {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         if self.shadows || self.forget_shadows {
-            let repo = context.repo()?;
-            let settings = context.settings(Some(&repo))?;
-            let coop = Coop::open(&context.env, repo, settings)?;
+            let coop = context.coop()?;
             return if self.shadows { list(&coop, self.json) } else { shadows::forget(&coop).map(|()| exit::OK) };
         }
         let repo = context.repo();

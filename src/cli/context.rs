@@ -1,11 +1,12 @@
 //! What every command is given: environment and directory, and lazily repository and settings.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::env::Env;
 use crate::error::{Context as _, Kind, Result};
-use crate::git::{Git, Repo};
+use crate::flow::Coop;
+use crate::git::Repo;
+use crate::git::config::{self, Config};
 use crate::settings::Settings;
 
 /// The surroundings of one command.
@@ -29,26 +30,26 @@ impl Context {
     }
     /// Settings with the repository's git config, or without where there is none.
     pub fn settings(&self, repo: Option<&Repo>) -> Result<Settings> {
-        let git = match repo {
-            Some(repo) => git_config(Git::new(repo, &self.env))?,
-            None => BTreeMap::new(),
-        };
+        match repo {
+            Some(repo) => self.resolve(&config::read(repo, &self.env)?),
+            None => self.resolve(&Config::new()),
+        }
+    }
+    /// Everything about the repository around the current directory.
+    pub fn coop(&self) -> Result<Coop> {
+        let repo = self.repo()?;
+        let config = config::read(&repo, &self.env)?;
+        let settings = self.resolve(&config)?;
+        Ok(Coop::new(&self.env, repo, &config, settings))
+    }
+    fn resolve(&self, git: &Config) -> Result<Settings> {
         let file = match std::fs::read_to_string(self.env.config_dir().join("coop.conf")) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(err) => return Err(err).context(Kind::Usage, "cannot read coop.conf"),
         };
-        Settings::resolve(&self.env, &git, &file)
+        let ours =
+            git.iter().filter(|(key, _)| key.starts_with("coop.")).map(|(k, v)| (k.clone(), v.clone())).collect();
+        Settings::resolve(&self.env, &ours, &file)
     }
-}
-
-/// `coop.*` of git config; the last value of a key wins, as in `git config --get`.
-fn git_config(git: Git) -> Result<BTreeMap<String, String>> {
-    let output = git.args(["config", "--includes", "--null", "--get-regexp", r"^coop\."]).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(text
-        .split('\0')
-        .filter_map(|entry| entry.split_once('\n'))
-        .map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()))
-        .collect())
 }

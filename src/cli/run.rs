@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use crate::error::Result;
+use crate::flow::live;
 use crate::flow::session::{Job, Program};
-use crate::flow::{Coop, live};
 
 use super::{Command, Context, terminal};
 
@@ -33,9 +33,7 @@ pub fn run(context: &Context, purpose: &'static str, command: Vec<OsString>) -> 
 
 /// Runs a program on the live checkout, from the directory the user is in.
 pub fn live(context: &Context, purpose: &'static str, program: Program) -> Result<u8> {
-    let repo = context.repo()?;
-    let settings = context.settings(Some(&repo))?;
-    let coop = Coop::open(&context.env, repo, settings)?;
+    let coop = context.coop()?;
     let workdir = context.cwd.canonicalize().ok();
     live::run(&coop, Job { purpose, program, workdir, terminal: terminal::both(), ..Job::default() })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::Repo;
+use crate::git::config::Config;
 use crate::git::shape::Shape;
 use crate::sandbox::runtime::{self, System, Usable};
 use crate::sandbox::spec::{Egress, Limits, User};
@@ -24,10 +25,10 @@ pub struct Coop {
 }
 
 impl Coop {
-    /// Reads shape and settings of `repo`.
-    pub fn open(env: &Env, repo: Repo, settings: Settings) -> Result<Coop> {
-        let shape = Shape::of(&repo, env)?;
-        Ok(Coop { env: env.clone(), repo, shape, settings })
+    /// `repo` with its configuration, and settings resolved from it.
+    pub fn new(env: &Env, repo: Repo, config: &Config, settings: Settings) -> Coop {
+        let shape = Shape::of(&repo, env, config);
+        Coop { env: env.clone(), repo, shape, settings }
     }
 
     /// The runtime that holds boxes here: the forced one, or the first that works.

@@ -11,7 +11,7 @@ use crate::agent::{Registry, home, tree};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::sandbox::io::{Ended, Io, Log, Stdin, Tick, Wish};
 use crate::sandbox::launch::{caveats, launch};
-use crate::sandbox::runtime::Usable;
+use crate::sandbox::runtime::{Usable, pasta};
 use crate::sandbox::spec::{BoxSpec, Egress, Mount, Runtime};
 use crate::secret::shadow::Plan;
 
@@ -157,6 +157,15 @@ pub fn image(coop: &Coop, usable: &Usable) -> Result<Option<String>> {
         return Ok(None);
     }
     super::image::for_run(coop, usable).map(Some)
+}
+
+/// What would keep a box from starting is found before anything is made. Errors: exit 5, or exit 2 for a setting.
+pub fn preflight(coop: &Coop, usable: &Usable) -> Result<()> {
+    image(coop, usable)?;
+    if coop.egress()? == Egress::Open && usable.runtime == Runtime::Bwrap {
+        pasta::find(&coop.env)?;
+    }
+    Ok(())
 }
 
 /// A host directory of one run, removed when dropped: generated files that a box reads, and the copy of an agent's

@@ -22,6 +22,9 @@ pub struct Watch {
     over: AtomicBool,
     /// The path that was replaced.
     replaced: Mutex<Option<PathBuf>>,
+    /// Closed to wake the guard at the end.
+    wake: Mutex<Option<std::io::PipeWriter>>,
+    sleep: Option<std::io::PipeReader>,
 }
 
 impl Watch {
@@ -34,7 +37,8 @@ impl Watch {
             .filter_map(|path| Some((identity(&path)?, path)))
             .map(|(id, path)| (path, id))
             .collect();
-        Watch { hidden, over: AtomicBool::new(false), replaced: Mutex::new(None) }
+        let (sleep, wake) = std::io::pipe().ok().unzip();
+        Watch { hidden, over: AtomicBool::new(false), replaced: Mutex::new(None), wake: Mutex::new(wake), sleep }
     }
 
     /// A hidden path where another file stands now. One that is gone does not count: the box itself can
@@ -60,13 +64,16 @@ impl Watch {
                 let _ = boxes::stop(usable, id); // the supervisor sees the box end whether this reports or not
                 return;
             }
-            waiter.wait();
+            waiter.wait(self.sleep.as_ref());
         }
     }
 
     /// The box has ended: the guard returns, and gives the replaced path if there was one.
     pub fn end(&self) -> Option<PathBuf> {
         self.over.store(true, Ordering::Relaxed);
+        if let Ok(mut wake) = self.wake.lock() {
+            drop(wake.take());
+        }
         self.replaced.lock().ok().and_then(|replaced| replaced.clone())
     }
 }
@@ -91,11 +98,12 @@ impl Waiter {
         }
         Waiter(fd)
     }
-    fn wait(&self) {
-        let Some(fd) = &self.0 else { return std::thread::sleep(Duration::from_millis(100)) };
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        let mut polled = [rustix::event::PollFd::new(fd, rustix::event::PollFlags::IN)];
-        let _ = rustix::event::poll(&mut polled, Some(&timeout));
+    fn wait(&self, end: Option<&std::io::PipeReader>) {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let (Some(fd), Some(end)) = (&self.0, end) else { return std::thread::sleep(Duration::from_millis(50)) };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let mut polled = [PollFd::new(fd, PollFlags::IN), PollFd::new(end, PollFlags::IN)];
+        let _ = poll(&mut polled, Some(&timeout));
         let mut buffer = [0u8; 4096];
         while rustix::io::read(fd, &mut buffer).is_ok_and(|n| n > 0) {}
     }
@@ -109,7 +117,7 @@ impl Waiter {
     fn new<'a>(_: impl Iterator<Item = &'a Path>) -> Self {
         Waiter
     }
-    fn wait(&self) {
-        std::thread::sleep(Duration::from_millis(100));
+    fn wait(&self, _: Option<&std::io::PipeReader>) {
+        std::thread::sleep(Duration::from_millis(50));
     }
 }

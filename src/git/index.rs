@@ -9,29 +9,19 @@ use crate::error::{Error, Result};
 
 use super::{Git, Oid, Repo};
 
-/// Marks `paths` (relative to the work tree) skip-worktree in the index file `index`, so that a box which
-/// sees blanks in their place does not commit the blanks. Gives how many of them are tracked.
-/// `index` must never have been seen by a box.
-pub fn hide(repo: &Repo, env: &Env, index: &Path, paths: &[Vec<u8>]) -> Result<usize> {
+/// Marks `paths` (relative to the work tree; directories hide what is below) skip-worktree in the index file
+/// `index`, so that a box which sees blanks in their place does not commit the blanks. Gives how many
+/// tracked files are hidden. `index` must never have been seen by a box.
+pub fn hide(repo: &Repo, env: &Env, format: &str, index: &Path, paths: &[Vec<u8>]) -> Result<usize> {
     if paths.is_empty() || index.symlink_metadata().is_err() {
         return Ok(0);
     }
-    let mut list = Git::isolated(repo, env).env("GIT_INDEX_FILE", index).env("GIT_LITERAL_PATHSPECS", "1");
-    list = list.args(["ls-files", "-z", "--full-name", "--"]);
-    let tracked = if paths.len() <= 2_000 {
-        use std::os::unix::ffi::OsStrExt;
-        list.args(paths.iter().map(|p| std::ffi::OsStr::from_bytes(p))).in_work_tree(repo).read()?
-    } else {
-        let all = list.in_work_tree(repo).read()?;
-        let hidden: std::collections::HashSet<&[u8]> = paths.iter().map(Vec::as_slice).collect();
-        let below = |path: &[u8]| {
-            hidden.contains(path) || path.iter().enumerate().any(|(at, b)| *b == b'/' && hidden.contains(&path[..at]))
-        };
-        all.split_inclusive(|b| *b == 0)
-            .filter(|p| below(p.strip_suffix(b"\0").unwrap_or(p)))
-            .flatten()
-            .copied()
-            .collect()
+    let kind = if format == "sha256" { gix::hash::Kind::Sha256 } else { gix::hash::Kind::Sha1 };
+    let file = gix::index::File::at(index, kind, true, gix::index::decode::Options::default());
+    let tracked = match &file {
+        // a split index has its entries elsewhere, a sparse one has directories: git knows how
+        Ok(file) if file.link().is_none() && !file.is_sparse() => below(file, paths),
+        _ => listed(repo, env, index, paths)?,
     };
     let count = tracked.iter().filter(|b| **b == 0).count();
     if count > 0 {
@@ -43,6 +33,33 @@ pub fn hide(repo: &Repo, env: &Env, index: &Path, paths: &[Vec<u8>]) -> Result<u
             .read()?;
     }
     Ok(count)
+}
+
+/// NUL-terminated paths of entries that are one of `paths` or below one.
+fn below(index: &gix::index::File, paths: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for path in paths {
+        let dir: Vec<u8> = path.iter().copied().chain([b'/']).collect();
+        let exact = index.entry_by_path(path.as_slice().into()).into_iter();
+        let inside = index.prefixed_entries(dir.as_slice().into()).unwrap_or_default().iter();
+        for entry in exact.chain(inside) {
+            out.extend_from_slice(entry.path(index));
+            out.push(0);
+        }
+    }
+    out
+}
+
+/// The same by `git ls-files`.
+fn listed(repo: &Repo, env: &Env, index: &Path, paths: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let list = Git::isolated(repo, env).env("GIT_INDEX_FILE", index).args(["ls-files", "-z", "--full-name"]);
+    let all = list.in_work_tree(repo).read()?;
+    let hidden: std::collections::HashSet<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+    let is_hidden = |path: &[u8]| {
+        hidden.contains(path) || path.iter().enumerate().any(|(at, b)| *b == b'/' && hidden.contains(&path[..at]))
+    };
+    let kept = all.split_inclusive(|b| *b == 0).filter(|p| is_hidden(p.strip_suffix(b"\0").unwrap_or(p)));
+    Ok(kept.flatten().copied().collect())
 }
 
 /// One side of a changed path: mode and object, both `0…` where it does not exist.

@@ -114,13 +114,22 @@ pub fn resolve_commit(repo: &Repo, env: &Env, rev: &str) -> Result<Oid> {
 
 /// All refs below `patterns`, name and value, in git's order.
 pub fn list(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<Vec<(String, Oid)>> {
-    let text = Git::new(repo, env).args(["for-each-ref", "--format=%(objectname) %(refname)"]).args(patterns).line()?;
-    text.lines()
-        .map(|line| {
-            let (oid, name) = line.split_once(' ').ok_or_else(|| Error::bug("git for-each-ref printed no name"))?;
-            Ok((name.to_owned(), Oid::parse(oid)?))
-        })
-        .collect()
+    Ok(list_with_head(repo, env, patterns)?.0)
+}
+
+/// As [`list`], and the branch that is checked out, if it is among them (`%(HEAD)`).
+pub fn list_with_head(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<(Vec<(String, Oid)>, Option<String>)> {
+    let format = "--format=%(HEAD)%(objectname) %(refname)";
+    let text = Git::new(repo, env).args(["for-each-ref", format]).args(patterns).line()?;
+    let (mut refs, mut head) = (Vec::new(), None);
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let (oid, name) = line[1..].split_once(' ').ok_or_else(|| Error::bug("git for-each-ref printed no name"))?;
+        if line.starts_with('*') {
+            head = Some(name.to_owned());
+        }
+        refs.push((name.to_owned(), Oid::parse(oid)?));
+    }
+    Ok((refs, head))
 }
 
 /// Where HEAD points: the full name of a branch (it may be unborn), or `None` when detached.

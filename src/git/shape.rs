@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::env::Env;
 use crate::error::{Error, Result};
 
-use super::{Git, Repo};
+use super::Repo;
+use super::config::Config;
 
 /// Facts about a repository, read once from its configuration and files.
 #[derive(Debug, Clone, Default)]
@@ -40,21 +41,8 @@ const CORE: &[&str] =
     &["core.filemode", "core.ignorecase", "core.precomposeunicode", "core.symlinks", "core.autocrlf", "core.eol"];
 
 impl Shape {
-    /// Reads configuration with one git process, and a few files.
-    pub fn of(repo: &Repo, env: &Env) -> Result<Shape> {
-        let output = Git::new(repo, env).args(["config", "--includes", "--null", "--list"]).output()?;
-        if !output.status.success() {
-            return Err(super::command::failed("config", &output));
-        }
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let config: BTreeMap<String, String> = text
-            .split('\0')
-            .filter(|entry| !entry.is_empty())
-            .map(|entry| match entry.split_once('\n') {
-                Some((key, value)) => (key.to_owned(), value.to_owned()),
-                None => (entry.to_owned(), "true".to_owned()),
-            })
-            .collect();
+    /// Facts from the configuration and a few files.
+    pub fn of(repo: &Repo, env: &Env, config: &Config) -> Shape {
         let get = |key: &str| config.get(key).cloned().filter(|v| !v.is_empty());
         let on = |key: &str| {
             get(key).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1"))
@@ -65,7 +53,7 @@ impl Shape {
         } else {
             None
         };
-        Ok(Shape {
+        Shape {
             object_format: get("extensions.objectformat").unwrap_or_else(|| "sha1".into()),
             partial: config.iter().any(|(key, value)| {
                 key == "extensions.partialclone"
@@ -83,7 +71,7 @@ impl Shape {
             editor: get("core.editor"),
             sign: on("commit.gpgsign"),
             lfs: config.keys().any(|key| key.starts_with("filter.lfs.")),
-        })
+        }
     }
 
     /// Name and email for commits. Errors: exit 2, as git itself refuses.

@@ -9,6 +9,8 @@ pub mod container;
 pub mod docker;
 mod oci;
 pub mod podman;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;

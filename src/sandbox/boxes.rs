@@ -1,16 +1,17 @@
 //! The boxes that run now: found by their labels, stopped with proof, swept when their owner is gone.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
 use super::cgroup;
 use super::launch::oci;
+use super::marker;
 use super::owner::Owner;
 use super::runtime::Usable;
 use super::spec::Runtime;
-use super::support::root;
 use super::sys;
 
 /// A box that runs (or, for containers, is being started or removed).
@@ -53,19 +54,22 @@ pub fn sweep(usable: &Usable) -> Result<usize> {
     end(usable, &orphans)?;
     if usable.runtime == Runtime::Bwrap {
         cgroup::sweep();
-    } else {
-        let uid = rustix::process::geteuid().as_raw();
-        let root = root(&usable.env, super::spec::User { uid, gid: uid });
-        oci::sweep_files(&root.join("run"));
     }
     Ok(orphans.len())
 }
 
-/// A sweep in a thread beside a launch, which does not wait for it: what it does not finish the next one does.
-pub(super) fn sweep_aside(usable: &Usable) -> Option<std::thread::JoinHandle<()>> {
+/// A sweep in a thread beside a launch, if a marker in `dir` says that a coop died. The launch does not wait for it:
+/// the markers go when it is done, so the next launch does what this one could not.
+pub(super) fn sweep_aside(usable: &Usable, dir: &Path) -> Option<std::thread::JoinHandle<()>> {
+    let left = marker::orphans(dir);
+    if left.is_empty() {
+        return None;
+    }
     let usable = usable.clone();
     let work = move || {
-        let _ = sweep(&usable); // doctor reports what stays
+        if sweep(&usable).is_ok() {
+            left.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        }
     };
     std::thread::Builder::new().name("sweep".into()).spawn(work).ok()
 }

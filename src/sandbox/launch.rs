@@ -12,7 +12,9 @@ use std::process::Command;
 use crate::error::{Context as _, Result};
 
 use super::argv::{self, Argv, Place};
+use super::boxes;
 use super::io::{Ended, Io, Stdin};
+use super::marker::Marker;
 use super::owner::Owner;
 use super::runtime::Usable;
 use super::seccomp;
@@ -38,9 +40,12 @@ pub fn launch(usable: &Usable, spec: &BoxSpec, io: Io) -> Result<Ended> {
         seccomp: None,
         bwrap: None,
     };
-    match usable.runtime {
+    let markers = support.root.join("run");
+    let sweeper = boxes::sweep_aside(usable, &markers);
+    let marker = Marker::set(&markers, &spec.id, &owner).or_bug(format!("cannot write in '{}'", markers.display()))?;
+    let ended = match usable.runtime {
         Runtime::Bwrap => bwrap::launch(usable, spec, place, io),
-        Runtime::Docker | Runtime::Container => oci::launch(usable, spec, place, io),
+        Runtime::Docker | Runtime::Container => oci::launch(usable, spec, place, &marker, io),
         Runtime::Podman => {
             let profile = match &usable.seccomp {
                 Some(default) => {
@@ -53,9 +58,11 @@ pub fn launch(usable: &Usable, spec: &BoxSpec, io: Io) -> Result<Ended> {
                 }
                 None => None,
             };
-            oci::launch(usable, spec, Place { seccomp: profile.as_deref(), ..place }, io)
+            oci::launch(usable, spec, Place { seccomp: profile.as_deref(), ..place }, &marker, io)
         }
-    }
+    };
+    drop(sweeper); // it goes on by itself
+    ended
 }
 
 /// What a box of this specification will not hold on this runtime, one sentence each, to be said once.

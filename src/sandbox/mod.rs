@@ -11,6 +11,7 @@ mod etc;
 pub mod image;
 pub mod io;
 pub mod launch;
+mod marker;
 pub mod owner;
 mod process;
 pub mod runtime;

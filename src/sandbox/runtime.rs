@@ -9,6 +9,8 @@ mod docker;
 pub mod pasta;
 mod podman;
 pub mod probes;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -55,6 +57,8 @@ pub struct Usable {
     pub seccomp: Option<PathBuf>,
     /// Whether SELinux would keep the box from the bind mounts, unless its labels are off.
     pub selinux: bool,
+    /// Whether the client puts proxies of its own configuration into every box, credentials and all.
+    pub injects_proxies: bool,
     /// Argument of `--network` for open egress.
     pub open_network: &'static str,
     /// What bubblewrap needs to know of the host.
@@ -68,7 +72,8 @@ pub struct Usable {
 }
 
 impl Usable {
-    fn new(runtime: Runtime, program: PathBuf, env: &Env) -> Self {
+    /// A runtime of which nothing was probed yet: rootful, and everything works.
+    pub fn assumed(runtime: Runtime, program: PathBuf, env: &Env) -> Self {
         let term = env.str("TERM").filter(|t| t.bytes().all(|b| b.is_ascii_graphic())).unwrap_or("xterm-256color");
         Usable {
             runtime,
@@ -81,6 +86,7 @@ impl Usable {
             init: vec!["--init".into()],
             seccomp: None,
             selinux: false,
+            injects_proxies: false,
             open_network: "bridge",
             host: None,
             term: term.to_owned(),
@@ -137,7 +143,7 @@ fn probe(runtime: Runtime, env: &Env, probes: &dyn Probes) -> Option<Result<Usab
         return None;
     }
     let program = env.which(runtime.name())?;
-    let mut usable = Usable::new(runtime, program, env);
+    let mut usable = Usable::assumed(runtime, program, env);
     usable.selinux = probes.read(std::path::Path::new("/sys/fs/selinux/enforce")).is_some();
     Some(match runtime {
         Runtime::Container => Ok(Usable { holds: Holds { pids: false, ..usable.holds }, ..usable }),

@@ -205,9 +205,9 @@ mod tests {
 
     #[test]
     fn inherited_descriptors_do_not_reach_the_child() {
-        let leaked = std::fs::File::open("/").expect("root").into_raw_fd();
-        // SAFETY: our own descriptor
-        unsafe { libc::fcntl(leaked, libc::F_SETFD, 0) };
+        let low = std::fs::File::open("/").expect("root").into_raw_fd();
+        // SAFETY: our own descriptor; the copy has a number that ls does not use itself, and is not close-on-exec
+        let leaked = unsafe { libc::fcntl(low, libc::F_DUPFD, 100) };
         let show = |setup: Option<Setup>| {
             let mut command = Command::new("ls");
             command.arg("/proc/self/fd");

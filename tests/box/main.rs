@@ -8,4 +8,7 @@
 mod common;
 mod doctor;
 mod hardening;
+mod lifecycle;
+mod places;
 mod streams;
+mod terminal;

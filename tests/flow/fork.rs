@@ -74,6 +74,13 @@ fn a_fork_starts_from_any_revision_and_nothing_half_made_stays() {
         place.git(["for-each-ref", "--format=%(refname)", "refs/coop/forks/*/meta"]),
         "refs/coop/forks/old/meta"
     );
+    let open = place
+        .world
+        .command(&place.repo, "git-coop")
+        .args(["fork", "open-net", "--", "true"])
+        .env("COOP_EGRESS", "opne")
+        .output();
+    crate::support::Run::of(open.expect("runs")).fails(2, "COOP_EGRESS");
     place.coop(["fork", "noagent"]).fails(2, "has no agent yet");
     place.coop(["fork", "x", "cluade"]).fails(2, "no agent 'cluade'");
 }
@@ -104,6 +111,26 @@ fn every_end_has_a_name_and_nothing_is_lost() {
     assert_eq!(place.state("many")["uncommitted"], 1, "a directory counts once, as in git status");
     let logs = place.coop(["fork", "logs", "nothing"]);
     assert_eq!(logs.ok(), "");
+}
+
+#[test]
+fn a_tracked_secret_is_blank_and_the_blank_is_not_committed() {
+    everywhere(|place| {
+        std::fs::create_dir(place.repo.join("secrets")).expect("dir");
+        for file in ["server.pem", "secrets/a", "secrets/b"] {
+            std::fs::write(place.repo.join(file), "planted\n").expect("file");
+        }
+        place.git(["add", "-f", "."]);
+        place.git(["commit", "-qm", "tracked secrets"]);
+        let script = "cat server.pem; ls secrets; git status --porcelain; echo x > x; git add -A; git commit -qam x";
+        for run in [place.fork("x", script), place.live(script)] {
+            assert!(run.stderr.contains("tracked by git"), "{}", run.stderr);
+            assert_eq!(run.ok(), "");
+        }
+        for rev in ["refs/coop/forks/x/head", "HEAD"] {
+            assert_eq!(place.git(["show", "--name-status", "--format=", rev]), "A\tx");
+        }
+    });
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub struct Args {
 
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
-        let coop = super::coop(context)?;
+        let coop = context.coop()?;
         let rows = rows(&coop)?;
         if self.json {
             out::json(&rows.iter().map(json).collect::<Vec<_>>())?;

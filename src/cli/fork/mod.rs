@@ -80,15 +80,7 @@ fn words_of_start(words: Vec<OsString>) -> Vec<OsString> {
 /// What most verbs begin with: the repository and an existing fork.
 fn load(context: &Context, name: &str) -> Result<(Coop, Fork)> {
     let name = ForkName::parse(name)?;
-    let coop = coop(context)?;
+    let coop = context.coop()?;
     let fork = Fork::load(&coop.repo, &coop.env, &name)?;
     Ok((coop, fork))
-}
-
-/// The repository around the current directory, with settings.
-fn coop(context: &Context) -> Result<Coop> {
-pub fn coop(context: &Context) -> Result<Coop> {
-    let repo = context.repo()?;
-    let settings = context.settings(Some(&repo))?;
-    Coop::open(&context.env, repo, settings)
 }

@@ -23,7 +23,7 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let names = self.names.iter().map(|name| ForkName::parse(name)).collect::<Result<Vec<_>>>()?;
-        let coop = super::coop(context)?;
+        let coop = context.coop()?;
         for name in &names {
             let fork = remove::remove(&coop, name, self.force)?;
             eprintln!("removed fork '{name}' (was {})", fork.head.short());

@@ -51,7 +51,7 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
-        let coop = super::coop(context)?;
+        let coop = context.coop()?;
         let before = Fork::find(&coop.repo, &coop.env, &name)?;
         let program = self.program(&name, before.as_ref())?;
         if let Program::Agent(asked) = &program {
@@ -60,7 +60,7 @@ impl Command for Args {
         }
         coop.shape.identity()?;
         let usable = coop.runtime()?;
-        session::image(&coop, &usable)?; // before anything is made
+        session::preflight(&coop, &usable)?;
         if self.fresh && before.is_some() {
             remove::remove(&coop, &name, self.force)?;
         }

@@ -18,7 +18,7 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
-        let coop = super::coop(context)?;
+        let coop = context.coop()?;
         if remove::stop(&coop, &name)? {
             eprintln!("the box of '{name}' is gone");
         } else {

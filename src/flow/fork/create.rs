@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::refs::{self, Edit, Old};
-use crate::git::{Oid, checkout, private, seed, worktree};
+use crate::git::{Oid, checkout, index, private, seed, worktree};
 use crate::state::{Fork, ForkName, ForkState, Store};
 
-use super::super::{Coop, coop, live};
+use super::super::{Coop, coop, live, shadows};
 
 /// Makes the fork `name` at `base` (any revision; HEAD where unset). The caller holds its lock.
 /// Errors leave nothing behind: exit 2 for what the user can mend, exit 3 for a lost race.
@@ -70,6 +70,11 @@ fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Re
             live: false,
         },
     )?;
+    // a secret that git tracks is blank in the box: the agent must not commit the blank
+    let plan = shadows::plan(coop, path)?;
+    let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();
+    let tracked = index::hide(&tree, env, &coop.shape.object_format, &own.join("git/index"), &hidden)?;
+    shadows::warn_tracked(tracked);
     live::gitfile(own)?;
     coop::give(&own.join("git"), owner)?;
     coop::give(path, owner)?;

@@ -28,6 +28,7 @@ use start::Start;
 pub fn run(coop: &Coop, job: Job) -> Result<u8> {
     refuse_shapes(coop)?;
     let usable = coop.runtime()?;
+    session::preflight(coop, &usable)?;
     mend::directories(coop, &usable)?;
     let id = coop::fresh_id()?;
     let dir = coop.dir("live")?.join(&id);
@@ -122,7 +123,7 @@ fn workspace(coop: &Coop, dir: &Path, start: &Start, plan: &crate::secret::shado
     };
     private::create(&private, &seed)?;
     let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();
-    let tracked = index::hide(repo, &coop.env, &private.join("index"), &hidden)?;
+    let tracked = index::hide(repo, &coop.env, &coop.shape.object_format, &private.join("index"), &hidden)?;
     shadows::warn_tracked(tracked);
     let dot_git = if repo.work_tree.join(".git").is_dir() { DotGit::Directory } else { DotGit::File(gitfile(dir)?) };
     let owner = coop.owner()?;

@@ -23,8 +23,11 @@ pub struct Start {
 impl Start {
     pub fn of(coop: &Coop) -> Result<Start> {
         let (repo, env) = (&coop.repo, &coop.env);
-        let branch = refs::head_branch(repo, env)?;
-        let all = refs::list(repo, env, &["refs"])?;
+        let (all, head) = refs::list_with_head(repo, env, &["refs"])?;
+        let branch = match head {
+            Some(name) => Some(name),
+            None => refs::head_branch(repo, env)?, // detached, or on a branch without a commit
+        };
         let hidden = ["refs/coop", "refs/notes/coop", "refs/stash", "refs/bisect", "refs/worktree"];
         let keep = |name: &str| !hidden.iter().any(|h| name.starts_with(h));
         let marks = all.iter().filter(|(name, _)| name.starts_with("refs/coop/live/")).cloned().collect();

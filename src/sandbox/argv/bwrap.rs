@@ -82,6 +82,14 @@ fn system(argv: &mut Argv, usable: &Usable, spec: &BoxSpec, place: Place, extras
     for path in &host.proc_blanks {
         argv.triple("--ro-bind", &place.support.blank_file, path);
     }
+    if spec.user.uid == 0 {
+        for path in &host.proc_read_only {
+            argv.triple("--ro-bind", path, path);
+        }
+        for path in &host.proc_of_root {
+            argv.triple("--ro-bind", &place.support.blank_file, path);
+        }
+    }
     argv.pair("--dev", "/dev");
     tmpfs(argv, host.size, Path::new("/tmp"), tmpfs_size(spec), 0o1777);
     tmpfs(argv, host.size, Path::new("/var/tmp"), tmpfs_size(spec), 0o1777);

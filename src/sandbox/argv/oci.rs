@@ -134,6 +134,20 @@ fn means_something_to_the_client(name: &str) -> bool {
     upper.ends_with("_PROXY") || NAMES.contains(&upper.as_str()) || PREFIXES.iter().any(|p| upper.starts_with(p))
 }
 
+/// What docker's client sets by itself where its configuration has proxies.
+const PROXIES: [&str; 10] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
 /// Environment, working directory, image and command. The image's own entry point is not used: what runs is what was
 /// asked for.
 pub(super) fn tail(argv: &mut Argv, usable: &Usable, spec: &BoxSpec, place: Place) -> Result<()> {
@@ -146,6 +160,11 @@ pub(super) fn tail(argv: &mut Argv, usable: &Usable, spec: &BoxSpec, place: Plac
         } else {
             argv.pair("-e", &name);
             argv.env.push((name.into(), value));
+        }
+    }
+    if usable.injects_proxies {
+        for name in PROXIES.iter().filter(|name| !spec.env.iter().any(|(n, _)| n == *name)) {
+            argv.pair("-e", format!("{name}="));
         }
     }
     let image = spec.image.as_deref().ok_or_else(|| Error::bug("a container without an image"))?;

@@ -20,6 +20,8 @@ pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Arg
     } else {
         argv.pair("--user", oci::user(spec.user.uid, spec.user.gid));
     }
+    argv.push("--http-proxy=false").push("--env-host=false"); // either would hand down the user's environment
+    argv.push("--read-only-tmpfs=false"); // it would make /run and more writable
     // podman fills a memory file system from what is beneath it, which is how a secret would come back
     argv.pair("--tmpfs", oci::tmpfs(spec, "/tmp".as_ref(), "mode=1777,notmpcopyup")?);
     argv.pair("--tmpfs", oci::tmpfs(spec, &spec.home, "mode=1777,notmpcopyup")?);

@@ -44,10 +44,8 @@ pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> R
 
     let mut control =
         Inside { info: Some(info_reader), writer: Some(info_writer), client: 0, init: None, cgroup: &cgroup };
-    let sweeper = boxes::sweep_aside(usable);
     let finished = supervise(command, setup, io, &mut control);
     let gone = control.prove_gone();
-    drop(sweeper);
     drop(filters);
     let finished = finished?;
     gone?;

@@ -1,38 +1,31 @@
 //! Starting and ending a box of docker, podman or Apple `container`.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 
 use super::super::argv::{self, Place};
 use super::super::io::{Ended, How, Io};
+use super::super::marker::Marker;
 use super::super::process::{Control, supervise};
 use super::super::runtime::Usable;
 use super::super::runtime::probes::{Ran, timed};
 use super::super::spec::{BoxSpec, Runtime};
-use super::super::{boxes, sys};
+use super::super::sys;
 use super::{client_setup, command, failure};
 
 /// How long one command of the runtime may take.
 const COMMAND: Duration = Duration::from_secs(20);
 
-pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> Result<Ended> {
-    let dir = place.support.root.join("run");
-    std::fs::create_dir_all(&dir).or_bug(format!("cannot make '{}'", dir.display()))?;
-    let cidfile = dir.join(format!("{}-{}-{}.cid", spec.id, place.owner.pid, place.owner.start));
-    let argv = argv::build(usable, spec, Place { cidfile: Some(&cidfile), ..place })?;
+pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, marker: &Marker, io: Io) -> Result<Ended> {
+    let argv = argv::build(usable, spec, Place { cidfile: Some(&marker.cidfile), ..place })?;
     let command = command(&argv, usable, true);
     // a client whose coop was killed passes the signal on, so the box ends without waiting for a sweep
     let setup = client_setup(libc::SIGTERM);
     let mut control = Outside { usable, name: format!("coop-{}", spec.id), client: 0, ending: None };
-    let sweeper = boxes::sweep_aside(usable);
     let finished = supervise(command, setup, io, &mut control);
-    drop(sweeper);
-    let created = std::fs::metadata(&cidfile).is_ok_and(|m| m.len() > 0);
-    let _ = std::fs::remove_file(&cidfile); // absent where nothing was created
+    let created = std::fs::metadata(&marker.cidfile).is_ok_and(|m| m.len() > 0);
     let ended_itself = matches!(&finished, Ok(f) if f.ended.how == How::Exited);
     if control.ending.is_some() || (!ended_itself) {
         control.prove_gone()?;
@@ -126,20 +119,4 @@ fn exists(usable: &Usable, name: &str) -> bool {
     let denied = ["no such", "not found", "no container"].iter().any(|w| complaint.contains(w));
     let nothing = ran.stdout.trim() == "[]"; // Apple's answer
     !nothing && (ran.ok() || !denied)
-}
-
-/// Removes id files whose owner is gone.
-pub(in super::super) fn sweep_files(dir: &PathBuf) {
-    use super::super::owner::Owner;
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        let name: OsString = entry.file_name();
-        let mut parts = name.to_str().and_then(|n| n.strip_suffix(".cid")).unwrap_or("").split('-').skip(1);
-        let (pid, start) = (parts.next().and_then(|p| p.parse().ok()), parts.next().and_then(|s| s.parse().ok()));
-        if let (Some(pid), Some(start)) = (pid, start)
-            && !(Owner { pid, start, boot: String::new() }).alive()
-        {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
 }

@@ -23,6 +23,10 @@ pub struct Host {
     pub binds: Vec<PathBuf>,
     /// Files of `/proc` that say something about the host and are covered with the blank file.
     pub proc_blanks: Vec<PathBuf>,
+    /// The same, in a box of root.
+    pub proc_of_root: Vec<PathBuf>,
+    /// Parts of `/proc` through which the host's root could change the kernel, capabilities or not: read-only for it.
+    pub proc_read_only: Vec<PathBuf>,
 }
 
 /// `/usr` and the links or directories beside it; `/nix` and `/gnu` are where the programs are on those systems.
@@ -56,8 +60,32 @@ const ETC: [&str; 24] = [
     "/etc/terminfo",
 ];
 
-/// Key names of the user, and the memory of the kernel; bubblewrap itself covers what could be written.
-const PROC: [&str; 4] = ["/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/timer_list"];
+/// Names of the user's keys.
+const PROC: [&str; 2] = ["/proc/key-users", "/proc/keys"];
+/// What the host's root may read although it has no capability, because it owns the file.
+const PROC_OF_ROOT: [&str; 9] = [
+    "/proc/kcore",
+    "/proc/kmsg",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/vmallocinfo",
+];
+/// What it may write. bubblewrap leaves out a directory that is not writable itself, though the files below are.
+const PROC_READ_ONLY: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/bus",
+    "/proc/driver",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/mtrr",
+    "/proc/scsi",
+    "/proc/sys",
+];
 
 pub(super) fn probe(mut usable: Usable, probes: &dyn Probes) -> Result<Usable> {
     let key = cache_key(&usable, probes);
@@ -86,7 +114,12 @@ pub(super) fn probe(mut usable: Usable, probes: &dyn Probes) -> Result<Usable> {
         }
     }
     host.binds.extend(ETC.iter().map(PathBuf::from).filter(|path| probes.stamp(path).is_some()));
-    host.proc_blanks.extend(PROC.iter().map(PathBuf::from).filter(|path| probes.stamp(path).is_some()));
+    let there = |names: &[&str]| -> Vec<PathBuf> {
+        names.iter().map(PathBuf::from).filter(|path| probes.stamp(path).is_some()).collect()
+    };
+    host.proc_blanks = there(&PROC);
+    host.proc_of_root = there(&PROC_OF_ROOT);
+    host.proc_read_only = there(&PROC_READ_ONLY);
     usable.host = Some(host);
     usable.holds = Holds { memory: false, pids: false, cpus: false };
     Ok(usable)

@@ -32,7 +32,11 @@ struct Info {
 }
 
 pub(super) fn probe(mut usable: Usable, probes: &dyn Probes) -> Result<Usable> {
-    let endpoint = endpoint(&usable.env, probes)?;
+    let config: Config =
+        serde_json::from_str(&probes.read(&config_dir(&usable.env).join("config.json")).unwrap_or_default())
+            .unwrap_or_default();
+    usable.injects_proxies = config.proxies.is_some();
+    let endpoint = endpoint(&usable.env, config)?;
     let key_part = match endpoint.strip_prefix("unix://") {
         Some(path) => {
             let socket = Path::new(path);
@@ -96,30 +100,30 @@ fn cannot_connect(socket: &Path, err: &std::io::Error) -> Error {
     }
 }
 
+/// What matters of the client's configuration file.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    #[serde(rename = "currentContext")]
+    context: String,
+    proxies: Option<serde_json::Value>,
+}
+
+fn config_dir(env: &Env) -> PathBuf {
+    env.get("DOCKER_CONFIG").map_or_else(|| env.home().join(".docker"), PathBuf::from)
+}
+
 /// Where the client will connect: `DOCKER_HOST`, or the current context, or the default socket.
-fn endpoint(env: &Env, probes: &dyn Probes) -> Result<String> {
+fn endpoint(env: &Env, config: Config) -> Result<String> {
     const DEFAULT: &str = "unix:///var/run/docker.sock";
     if let Some(host) = env.str("DOCKER_HOST") {
         return Ok(host.to_owned());
     }
-    let config = env.get("DOCKER_CONFIG").map_or_else(|| env.home().join(".docker"), PathBuf::from);
-    let name = match env.str("DOCKER_CONTEXT") {
-        Some(name) => name.to_owned(),
-        None => {
-            #[derive(Default, Deserialize)]
-            #[serde(default)]
-            struct Config {
-                #[serde(rename = "currentContext")]
-                current: String,
-            }
-            let text = probes.read(&config.join("config.json")).unwrap_or_default();
-            serde_json::from_str::<Config>(&text).unwrap_or_default().current
-        }
-    };
+    let name = env.str("DOCKER_CONTEXT").map_or(config.context, str::to_owned);
     if name.is_empty() || name == "default" {
         return Ok(DEFAULT.to_owned());
     }
-    context_host(&config, &name).ok_or_else(|| {
+    context_host(&config_dir(env), &name).ok_or_else(|| {
         Error::no_runtime(format!("docker: the context '{name}' has no endpoint")).hint("docker context use default")
     })
 }
