@@ -25,8 +25,12 @@ pub struct Args {
 
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
-        let repo = context.repo().ok();
-        let settings = context.settings(repo.as_ref())?;
+        // outside of a repository there is still a box to attack
+        let coop = if context.repo().is_ok() { Some(context.coop()?) } else { None };
+        let settings = match &coop {
+            Some(coop) => coop.settings.clone(),
+            None => context.settings(None)?,
+        };
         let colour = std::io::stdout().is_terminal() && context.env.get("NO_COLOR").is_none();
         let quiet = self.json;
         let mut tell = |check: &Check| {
@@ -34,7 +38,7 @@ impl Command for Args {
                 println!("{}", line(check, colour));
             }
         };
-        let report = doctor::run(&context.env, &settings, repo.as_ref(), &mut tell)?;
+        let report = doctor::run(&context.env, &settings, coop.as_ref(), &mut tell)?;
         if self.json {
             out::json(&report)?;
         } else {

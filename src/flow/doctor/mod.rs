@@ -16,7 +16,6 @@ use serde::Serialize;
 use crate::agent::{Registry, locate};
 use crate::env::Env;
 use crate::error::Result;
-use crate::git::Repo;
 use crate::sandbox::runtime::Usable;
 use crate::sandbox::spec::{Mount, Runtime};
 use crate::settings::{self, Settings};
@@ -98,15 +97,12 @@ const TRIED_MEMORY: u64 = 128 << 20;
 /// No report is longer (bytes).
 const LONGEST: u64 = 256 << 10;
 
-/// Attacks the box of `repo` (or, outside of a repository, of any) and tells each check as it is known.
+/// Attacks the box of `user`'s repository (or, outside of a repository, of any) and tells each check as it is known.
 /// Errors, not checks: no runtime or no image (exit 5), a sample repository that cannot be made.
-pub fn run(env: &Env, settings: &Settings, repo: Option<&Repo>, tell: &mut dyn FnMut(&Check)) -> Result<Report> {
-    let mut sample = Sample::new(env, settings.clone(), repo)?;
+pub fn run(env: &Env, settings: &Settings, user: Option<&Coop>, tell: &mut dyn FnMut(&Check)) -> Result<Report> {
+    let mut sample = Sample::new(env, settings.clone(), user)?;
     let usable = sample.coop.runtime()?;
-    let image = match repo {
-        Some(repo) => session::image(&Coop::open(env, repo.clone(), settings.clone())?, &usable)?,
-        None => session::image(&sample.coop, &usable)?,
-    };
+    let image = session::image(user.unwrap_or(&sample.coop), &usable)?;
     if let Some(image) = &image {
         sample.coop.settings.set("COOP_IMAGE", image)?;
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Result};
-use crate::git::{Git, Repo, init, refs};
+use crate::git::{Git, Repo, config, init, refs};
 use crate::settings::Settings;
 
 use super::super::coop::{self, Coop};
@@ -40,8 +40,8 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Makes it in the temporary directory, owned like `repo`, with the user's settings.
-    pub fn new(env: &Env, settings: Settings, repo: Option<&Repo>) -> Result<Sample> {
+    /// Makes it in the temporary directory, owned like the user's repository, with the user's settings.
+    pub fn new(env: &Env, settings: Settings, user: Option<&Coop>) -> Result<Sample> {
         let id = coop::fresh_id()?;
         let secret = format!("decoy-{id}-value");
         let temp = env.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
@@ -57,13 +57,13 @@ impl Sample {
         let tree = root.join("project");
         plant(&other, "notes.txt", &secret).or_bug("cannot make the sample repository")?;
         let made = fill(&tree, &secret).or_bug("cannot make the sample repository");
-        made.and_then(|()| Sample::commit(env, settings, repo, tree, (secret, home, other, dir)))
+        made.and_then(|()| Sample::commit(env, settings, user, tree, (secret, home, other, dir)))
     }
 
     fn commit(
         env: &Env,
         settings: Settings,
-        repo: Option<&Repo>,
+        user: Option<&Coop>,
         tree: PathBuf,
         (secret, home, other, dir): (String, tempfile::TempDir, PathBuf, tempfile::TempDir),
     ) -> Result<Sample> {
@@ -83,13 +83,13 @@ impl Sample {
             Git::new(&sample, env).args(["update-ref", name, &commit]).read()?;
             objects.push(commit);
         }
-        if let Some(repo) = repo {
-            let owner = Coop::open(env, repo.clone(), settings.clone())?.owner()?;
-            coop::give(&tree, owner)?;
+        if let Some(user) = user {
+            coop::give(&tree, user.owner()?)?;
         }
-        let config = fs::read(tree.join(".git/config")).or_bug("the sample repository is gone")?;
-        let coop = Coop::open(env, sample, settings)?;
-        Ok(Sample { coop, secret, home, other, objects, first, config, _dir: dir })
+        let before = fs::read(tree.join(".git/config")).or_bug("the sample repository is gone")?;
+        let found = config::read(&sample, env)?;
+        let coop = Coop::new(env, sample, &found, settings);
+        Ok(Sample { coop, secret, home, other, objects, first, config: before, _dir: dir })
     }
 
     /// What `attack.sh` is told. The secret comes in halves, so that it is in no command line.
