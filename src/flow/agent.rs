@@ -183,18 +183,20 @@ fn talks_to_no_model(definition: &Definition, args: &[OsString]) -> bool {
 /// another.
 fn which(definition: &Definition, request: &Request<'_>) -> Result<(Which, bool)> {
     let (history, workspace) = (request.history_dir, request.workspace);
+    // sessions without files of their own (a database): that there is any history has to do
+    let unlisted = definition.session.store.is_empty()
+        && definition.home.history.iter().any(|path| history.join(path).symlink_metadata().is_ok());
     let stored = match request.wanted {
         Wanted::New => None,
+        Wanted::Stored(id) if unlisted => Some(id.to_owned()),
         Wanted::Stored(id) => session::exists(definition, history, workspace, id).then(|| id.to_owned()),
         Wanted::Latest => session::latest(definition, history, workspace),
     };
-    if let Some(id) = stored {
+    if let Some(id) = stored.filter(|_| !definition.argv.resume.is_empty()) {
         return Ok((Which::Resume { id }, true));
     }
-    // an agent whose sessions have no files of their own can only be asked for its latest
-    let by_latest = definition.session.store.is_empty() && !definition.argv.resume_latest.is_empty();
-    let has_history = || definition.home.history.iter().any(|path| history.join(path).symlink_metadata().is_ok());
-    if request.wanted != Wanted::New && by_latest && has_history() {
+    let interactive = matches!(request.task, Task::Interactive { .. });
+    if request.wanted != Wanted::New && unlisted && interactive && !definition.argv.resume_latest.is_empty() {
         return Ok((Which::Latest, true));
     }
     Ok((Which::New { id: session::new_id()? }, false))

@@ -44,15 +44,23 @@ impl Sample {
     pub fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
-    /// Writes `agents/env`, so that all three agents talk to `endpoint`.
+    /// Writes `agents/env`, so that agents talk to `endpoint`.
     pub fn use_endpoint(&self, endpoint: &str) {
         let file = self.home().join(".config/coop/agents/env");
         fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
         let text = format!(
             "ANTHROPIC_API_KEY={KEY}\nANTHROPIC_BASE_URL={endpoint}\n\
              OPENAI_API_KEY={KEY}\nOPENAI_BASE_URL={endpoint}/v1\nCODEX_MODEL=gpt-5-codex\n\
-             GEMINI_API_KEY={KEY}\nGOOGLE_GEMINI_BASE_URL={endpoint}\n"
+             GEMINI_API_KEY={KEY}\nGOOGLE_GEMINI_BASE_URL={endpoint}\nOPENAI_MODEL=scripted\n\
+             COPILOT_PROVIDER_API_KEY={KEY}\nCOPILOT_PROVIDER_BASE_URL={endpoint}/v1\n\
+             COPILOT_MODEL=scripted\nCOPILOT_OFFLINE=true\n"
         );
+        fs::write(file, text).expect("a file");
+    }
+    /// Puts a file into the default profile of `agent`.
+    pub fn profile(&self, agent: &str, path: &str, text: &str) {
+        let file = self.home().join(".config/coop/agents").join(agent).join("profiles/default").join(path);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("a directory");
         fs::write(file, text).expect("a file");
     }
     /// The user's git in the user's repository.

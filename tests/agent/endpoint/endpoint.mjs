@@ -1,6 +1,6 @@
 // A model that follows a script, for tests: it makes the agent write the file that the prompt names as
-// FILE=<absolute path>, then commit it, then say that it is done (or nothing at all, for a prompt with STALL in it). It speaks the three protocols of the agents
-// under test: Anthropic messages, OpenAI responses, Gemini generateContent.
+// FILE=<absolute path>, then commit it, then say that it is done (or nothing at all, for a prompt with STALL in it). It speaks the
+// protocols of the agents under test: Anthropic messages, OpenAI responses and chat completions, Gemini generateContent.
 //
 // usage: node endpoint.mjs ADDRESS PORT LOG      PORT 0 takes a free one; "listening PORT" is printed when ready
 //
@@ -15,7 +15,7 @@ const DONE = "The file is written and committed.";
 
 // What to do after `done` tool calls.
 function plan(done, prompt) {
-  const file = (/FILE=(\S+)/.exec(prompt) || [])[1];
+  const file = (/FILE=([^\s"']+)/.exec(prompt) || [])[1];
   if (done >= 2 && /STALL/.test(prompt)) return { stall: true };
   if (!file || done >= 2) return { say: DONE };
   if (done === 0) return { write: file };
@@ -125,6 +125,41 @@ function openai(req, res, body, id) {
   res.end();
 }
 
+// --- OpenAI's older protocol, which most other agents speak: POST /v1/chat/completions
+function chat(req, res, body, id) {
+  let done = 0;
+  let prompt = "";
+  for (const message of [...(body.messages ?? [])].reverse()) {
+    const parts = typeof message.content === "string" ? [{ text: message.content }] : (message.content ?? []);
+    const text = parts.map((part) => part.text ?? "").join("\n");
+    if (message.role === "tool") done += 1;
+    if (message.role === "user" && /FILE=/.test(text)) {
+      prompt = text;
+      break;
+    }
+  }
+  const names = (body.tools ?? []).map((tool) => tool.function?.name);
+  const shell = names.find((name) => ["bash", "run_shell_command", "shell"].includes(name));
+  const step = shell ? plan(done, prompt) : { say: "A test" };
+  if (step.stall) return;
+  const command = step.write ? shellWrite(step.write) : step.shell;
+  const call = { name: shell, arguments: JSON.stringify({ command, description: "work", is_background: false }) };
+  const message = { role: "assistant", content: command ? null : step.say };
+  if (command) message.tool_calls = [{ index: 0, id: `call_${id}`, type: "function", function: call }];
+  const finish_reason = command ? "tool_calls" : "stop";
+  const usage = { prompt_tokens: 100, completion_tokens: 10, total_tokens: 110 };
+  const head = { id: `chatcmpl-${id}`, created: 1, model: body.model };
+  if (!body.stream)
+    return json(res, { ...head, object: "chat.completion", choices: [{ index: 0, message, finish_reason }], usage });
+  const send = stream(res);
+  const chunk = (delta, finish) => ({
+    ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason: finish }],
+  });
+  send(chunk(message, null));
+  send({ ...chunk({}, finish_reason), usage });
+  res.end("data: [DONE]\n\n");
+}
+
 // --- Gemini: POST /v1beta/models/<model>:<method>
 function gemini(req, res, body, id, model, method) {
   if (method === "countTokens") return json(res, { totalTokens: 100 });
@@ -182,6 +217,7 @@ const server = http.createServer((req, res) => {
     if (broken) return json(res, { error: { message: "not JSON" } }, 400);
     if (req.method === "POST" && path.endsWith("/v1/messages")) return anthropic(req, res, body, id);
     if (req.method === "POST" && path.endsWith("/responses")) return openai(req, res, body, id);
+    if (req.method === "POST" && path.endsWith("/chat/completions")) return chat(req, res, body, id);
     const call = /\/models\/([^/:]+):(\w+)$/.exec(path);
     if (req.method === "POST" && call) return gemini(req, res, body, id, call[1], call[2]);
     return json(res, { error: { message: `nothing at ${path}` } }, 404);
