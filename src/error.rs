@@ -107,6 +107,9 @@ impl Error {
             cause = err.source();
         }
         let mut out = crate::ui::text::printable(line.trim_end());
+        if line.contains("No space left on device") {
+            out.push_str("\nhint: make room on the disk and run the command again");
+        }
         for hint in &self.hints {
             out.push_str("\nhint: ");
             out.push_str(&crate::ui::text::printable(hint));

@@ -100,8 +100,11 @@ fn pack(repo: &Repo, env: &Env, base_name: &Path, revs: &str, progress: bool) ->
     }
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let line = text.lines().find(|l| l.starts_with("fatal:") || l.starts_with("error:")).unwrap_or("fatal: no message");
-    Err(Error::usage(format!("cannot pack the commits of the fork: {line}"))
-        .hint("objects may be missing (a partial clone): git fetch --refetch"))
+    let hint = match line.contains("disk") || line.contains("No space") {
+        true => "make room on the disk of the repository",
+        false => "objects may be missing (a partial clone): git fetch --refetch",
+    };
+    Err(Error::usage(format!("cannot pack the commits of the fork: {line}")).hint(hint))
 }
 
 /// The store whose commit is the nearest ancestor of `commit`, with its packs.

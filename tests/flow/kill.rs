@@ -74,3 +74,31 @@ fn settle(place: &Place, name: &str) {
     let head = place.git(["log", "--format=%s", &format!("HEAD..refs/coop/forks/{name}/head")]);
     assert_eq!(head.lines().count(), boxed, "{name}: what the box has is what came back");
 }
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let Some(place) = place() else { return };
+    let disk = place.world.root().join("small");
+    std::fs::create_dir(&disk).expect("dir");
+    let mount = place.world.run(&disk, "mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", "."]);
+    if mount.code != 0 {
+        eprintln!("SKIPPED: only root can mount a small disk here");
+        return;
+    }
+    let repo = place.world.repo("small/repo");
+    let run = place.world.coop(
+        &repo,
+        ["run", "--", "sh", "-c", "git commit -q --allow-empty -m boxed; head -c 4m /dev/zero > fill; true"],
+    );
+    let full = run.stderr;
+    std::fs::remove_file(repo.join("fill")).expect("room again");
+    let again = place.world.coop(&repo, ["run", "--", "true"]);
+    let log = place.world.git(&repo, ["log", "-1", "--format=%s"]);
+    let fork = place.world.coop(&repo, ["fork", "x", "--", "sh", "-c", "head -c 4m /dev/zero > fill; true"]);
+    let left = place.world.run(&repo, "git", ["for-each-ref", "refs/coop/forks"]);
+    let _ = place.world.run(&place.repo, "umount", ["-l", disk.to_str().expect("text")]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(log, "boxed", "{full}\n{}", again.stderr);
+    assert!(fork.code == 0 || fork.stderr.contains("hint: "), "{}", fork.stderr);
+    assert!(left.stdout.contains("refs/coop/forks/x/meta"), "the fork is there, whatever was recorded of the run");
+}

@@ -37,7 +37,7 @@ pub fn run(coop: &Coop, job: Job) -> Result<u8> {
     };
     let result = run_locked(coop, &usable, &id, &dir, job);
     if matches!(&result, Err(err) if err.kind() == Kind::No) {
-        mend::set_aside(coop, &id, &dir)?;
+        eprintln!("note: what the box committed is kept; the next git coop run tries again to bring it back");
     } else {
         let _ = std::fs::remove_dir_all(&dir);
     }
