@@ -7,6 +7,7 @@ use owo_colors::OwoColorize as _;
 use crate::error::Result;
 use crate::exit;
 use crate::flow::doctor::{self, Check, Verdict};
+use crate::ui::text;
 
 use super::{Command, Context, out};
 
@@ -44,8 +45,11 @@ impl Command for Args {
         } else {
             let bad = report.checks.iter().filter(|check| check.verdict == Verdict::Bad).count();
             let image = report.image.as_deref().map(|image| format!(", image {image}")).unwrap_or_default();
-            let summary =
-                if bad == 0 { "every promise holds".to_owned() } else { format!("{bad} promises do not hold") };
+            let summary = if bad == 0 {
+                "every promise holds".to_owned()
+            } else {
+                format!("{}, not held", text::count(bad, "promise"))
+            };
             out::write(|to| writeln!(to, "{}{image}: {summary}", report.runtime))?;
         }
         Ok(if report.is_bad() { exit::NO } else { exit::OK })

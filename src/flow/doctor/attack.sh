@@ -17,6 +17,18 @@ for f in $secrets; do [ -s "$f" ] && seen="$seen $f"; done
 check secrets-unreadable "${seen:+readable:$seen}" "$(echo $secrets | wc -w) files and a directory, by name, .coopignore, link and hard link"
 
 did=
+umount .env 2>/dev/null; umount -l .env 2>/dev/null
+[ -s .env ] && did=umount
+limit 5 unshare -rm sh -c 'umount .env; umount -l .env; cat .env' 2>/dev/null | grep -q . && did="$did unshare"
+limit 5 unshare -rm sh -c 'mkdir -p /tmp/p && mount --bind . /tmp/p && cat /tmp/p/.env' 2>/dev/null | grep -q . && did="$did bind"
+for root in /proc/1/root /proc/self/root /proc/*/cwd; do
+	grep -qs "$decoy" "$root$PWD/.env" && did="$did $root"
+done
+check shadows-hold "${did:+uncovered by: $did}" "umount, a namespace of its own and /proc/*/root show nothing"
+
+found=$(limit 60 grep -rsl -- "$decoy" "$PWD" /home /root /tmp /var /run /etc /mnt /media /srv /opt /coop 2>/dev/null | head -n 3)
+check secrets-nowhere "${found:+found in $found}" "no file in the box holds the value"
+did=
 for f in $secrets; do
 	{ echo x >>"$f"; } 2>/dev/null && did="$did $f:written"
 	{ true >"$f"; } 2>/dev/null && did="$did $f:emptied"
@@ -29,18 +41,6 @@ rmdir secrets 2>/dev/null && did="$did secrets/:removed"
 mv secrets secrets2 2>/dev/null && did="$did secrets/:moved"
 check secrets-unwritable "${did# }" "writing, emptying, removing, replacing, moving and chmod all failed"
 
-did=
-umount .env 2>/dev/null; umount -l .env 2>/dev/null
-[ -s .env ] && did=umount
-limit 5 unshare -rm sh -c 'umount .env; umount -l .env; cat .env' 2>/dev/null | grep -q . && did="$did unshare"
-limit 5 unshare -rm sh -c 'mkdir -p /tmp/p && mount --bind . /tmp/p && cat /tmp/p/.env' 2>/dev/null | grep -q . && did="$did bind"
-for root in /proc/1/root /proc/self/root /proc/*/cwd; do
-	grep -qs "$decoy" "$root$PWD/.env" && did="$did $root"
-done
-check shadows-hold "${did:+uncovered by: $did}" "umount, a namespace of its own and /proc/*/root show nothing"
-
-found=$(limit 60 grep -rsl -- "$decoy" "$PWD" /home /root /tmp /var /run /etc /mnt /media /srv /opt /coop 2>/dev/null | head -n 3)
-check secrets-nowhere "${found:+found in $found}" "no file in the box holds the value"
 env | grep -q -- "$decoy" && leak="found in the environment" || leak=
 check environment "$leak" "the user's variables stay outside"
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::agent::{Registry, locate};
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::sandbox::runtime::Usable;
 use crate::sandbox::spec::{Mount, Runtime};
 use crate::settings::{self, Settings};
@@ -70,9 +70,9 @@ impl Report {
 /// What the box on the live checkout, the limited one and the one of a fork must report.
 const INSIDE: &[&str] = &[
     "secrets-unreadable",
-    "secrets-unwritable",
     "shadows-hold",
     "secrets-nowhere",
+    "secrets-unwritable",
     "environment",
     "templates",
     "sources",
@@ -146,7 +146,11 @@ impl Doctor<'_> {
     fn attack(&mut self) -> Result<()> {
         let listeners = Listeners::open()?;
         let args = self.sample.attack_args(&listeners);
-        self.live(include_str!("attack.sh"), args)?;
+        match self.live(include_str!("attack.sh"), args) {
+            // the box was ended because a secret on the host was replaced, or its commits were refused
+            Err(err) if matches!(err.kind(), Kind::Conflict | Kind::No) => self.add("box", Verdict::Bad, err.message()),
+            ended => ended?,
+        }
         self.collect(&self.sample.coop.repo.work_tree.clone(), INSIDE)?;
         let (loopback, everywhere) = listeners.close();
         let reached = loopback.then(|| "a service on this machine's loopback was reached from the box".to_owned());
