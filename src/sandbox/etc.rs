@@ -28,11 +28,6 @@ pub fn files(support: &Support, spec: &BoxSpec, network: bool) -> Result<Vec<(Pa
         ("passwd", passwd),
         ("group", group),
         ("hosts", "127.0.0.1 localhost box\n::1 localhost box\n".to_owned()),
-        ("hostname", "box\n".to_owned()),
-        (
-            "nsswitch.conf",
-            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n".to_owned(),
-        ),
     ];
     if network {
         files.push(("resolv.conf", format!("nameserver {DNS}\n")));

@@ -83,16 +83,22 @@ fn system(argv: &mut Argv, usable: &Usable, spec: &BoxSpec, place: Place, extras
         argv.triple("--ro-bind", &place.support.blank_file, path);
     }
     if spec.user.uid == 0 {
-        for path in &host.proc_read_only {
-            argv.triple("--ro-bind", path, path);
-        }
+        // the host's root may write the kernel's settings without any capability, because it owns their files;
+        // bubblewrap covers what it can write itself, but not a directory that is only readable
+        argv.pair("--remount-ro", "/proc");
         for path in &host.proc_of_root {
             argv.triple("--ro-bind", &place.support.blank_file, path);
         }
     }
     argv.pair("--dev", "/dev");
     tmpfs(argv, host.size, Path::new("/tmp"), tmpfs_size(spec), 0o1777);
-    tmpfs(argv, host.size, Path::new("/var/tmp"), tmpfs_size(spec), 0o1777);
+    // a link is cheaper than a mount, but nothing can be mounted below it
+    let places = spec.mounts.iter().map(Mount::target).chain([&spec.workdir, &spec.home]);
+    if places.into_iter().any(|path| path.starts_with("/var/tmp")) {
+        tmpfs(argv, host.size, Path::new("/var/tmp"), tmpfs_size(spec), 0o1777);
+    } else {
+        argv.triple("--symlink", "/tmp", "/var/tmp");
+    }
     argv.pair("--dir", "/run");
     tmpfs(argv, host.size, &spec.home, tmpfs_size(spec), 0o700);
 }

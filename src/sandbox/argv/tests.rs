@@ -20,7 +20,6 @@ fn usable(runtime: Runtime) -> Usable {
             binds: vec!["/usr".into(), "/etc/ssl/certs".into(), "/etc/ld.so.cache".into()],
             proc_blanks: vec!["/proc/keys".into()],
             proc_of_root: vec!["/proc/kcore".into()],
-            proc_read_only: vec!["/proc/sys".into()],
         });
     }
     usable
