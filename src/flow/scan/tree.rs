@@ -51,7 +51,9 @@ pub(super) fn scan(
         });
         items = match inside {
             Some(repo) => Box::new(items.chain(listed(request, repo, &start, collector)?)),
-            None if meta.is_dir() => Box::new(items.chain(walked(&start, request.cwd, include_ignored, collector))),
+            None if meta.is_dir() => {
+                Box::new(items.chain(walked(&start, request.cwd, repo.is_some() && !include_ignored, collector)))
+            }
             None => Box::new(items.chain(std::iter::once(item(start, request.cwd)))),
         };
     }
@@ -102,7 +104,7 @@ fn listed<'a>(
     Ok(names.into_iter().flat_map(move |name| -> Box<dyn Iterator<Item = Item> + Send + 'a> {
         let file = top.join(OsStr::from_bytes(&name));
         if name.ends_with(b"/") || file.symlink_metadata().is_ok_and(|m| m.is_dir()) {
-            return Box::new(walked(&file, &cwd, false, collector));
+            return Box::new(walked(&file, &cwd, true, collector));
         }
         // deleted but still in the index: nothing there to scan
         if file.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
@@ -112,18 +114,21 @@ fn listed<'a>(
     }))
 }
 
-/// Everything below `start`, ignore files honoured or not, `.git` left out.
+/// Everything below `start` but `.git`; with `honour` without what git ignores. Ignore files of other tools, and any outside a
+/// repository, do not count: they could hide what they like.
 fn walked<'a>(
     start: &Path,
     cwd: &Path,
-    include_ignored: bool,
+    honour: bool,
     collector: &'a Collector<'a>,
 ) -> impl Iterator<Item = Item> + Send + use<'a> {
     let cwd = cwd.to_owned();
     let walk = ignore::WalkBuilder::new(start)
-        .standard_filters(!include_ignored)
-        .hidden(false)
-        .require_git(false)
+        .standard_filters(false)
+        .git_ignore(honour)
+        .git_exclude(honour)
+        .git_global(honour)
+        .parents(honour)
         .filter_entry(|entry| entry.file_name() != ".git")
         .build();
     walk.filter_map(move |entry| match entry {

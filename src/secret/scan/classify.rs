@@ -113,18 +113,19 @@ fn shape(value: &[u8]) -> Shape {
 
 /// Judges `value`; `None` is not a secret.
 pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
-    if value.len() < 4
-        || value.len() > super::assign::VALUE
-        || ph::is_template(value)
-        || ph::is_stand_in(value)
-        || ph::is_place(value)
-    {
+    if value.len() < 4 || value.len() > super::assign::VALUE || ph::is_template(value) || ph::is_place(value) {
         return None;
     }
     if ph::is_code(value) && !(place.quoted && name == Name::Password) {
         return None;
     }
     let s = shape(value);
+    if place.vendor && name > Name::Other && beside_vendor(value, s) {
+        return Some(Confidence::Medium);
+    }
+    if ph::is_stand_in(value) {
+        return None;
+    }
     if s.high * 4 > value.len() || s.space > 0 && (name != Name::Password || s.space > 2) {
         return None;
     }
@@ -135,6 +136,26 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
         Name::Weak => token(value, s, l, place, 16),
         Name::Other => None,
     }
+}
+
+/// Beside the name of a service a value need not look random: services number their keys, and documentation counts.
+fn beside_vendor(value: &[u8], s: Shape) -> bool {
+    let plain = s.space + s.high == 0 && value.iter().all(|b| b.is_ascii_alphanumeric() || b"_-.+/=".contains(b));
+    if !plain
+        || value.len() < 12
+        || ph::has_stand_in(value)
+        || ph::distinct(value) < 4
+        || s.joint * 4 > value.len() && !is_uuid(value)
+    {
+        return false;
+    }
+    let letters = s.lower + s.upper;
+    let l = language::letters(value);
+    let counted = ph::counts(value);
+    let words = l.wordy * 2 > letters && !counted;
+    s.digit >= 4 && !words && letters > 0
+        || s.digit >= 20
+        || value.len() >= 20 && !words && (counted || l.noise * 2 > letters)
 }
 
 fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Option<Confidence> {

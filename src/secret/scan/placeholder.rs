@@ -161,6 +161,18 @@ fn brace_name(value: &[u8]) -> bool {
     open < close && value[open + 1..close].iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b))
 }
 
+/// Whether a part of `value` says that it is a placeholder.
+pub fn has_stand_in(value: &[u8]) -> bool {
+    let lower = value[..value.len().min(256)].to_ascii_lowercase();
+    WHOLE.contains(&&lower[..]) || PARTS.iter().any(|part| lower.find(part).is_some())
+}
+
+/// Whether most of `value` counts up or down.
+pub fn counts(value: &[u8]) -> bool {
+    let steps = value.windows(2).filter(|w| w[0].abs_diff(w[1]) == 1 || (w[0], w[1]) == (b'9', b'0')).count();
+    steps * 2 >= value.len()
+}
+
 /// Whether `value` is a stand-in that documentation and tests use.
 pub fn is_stand_in(value: &[u8]) -> bool {
     let mut buffer = [0_u8; 256];
