@@ -16,6 +16,14 @@ impl ObjectId {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+    /// From the raw hash; `None` for any length that no hash has.
+    pub fn from_bytes(bytes: &[u8]) -> Option<ObjectId> {
+        gix::ObjectId::try_from(bytes).ok().map(ObjectId)
+    }
+    /// From hexadecimal digits.
+    pub fn from_hex(hex: &str) -> Option<ObjectId> {
+        gix::ObjectId::from_hex(hex.as_bytes()).ok().map(ObjectId)
+    }
 }
 
 impl fmt::Display for ObjectId {

@@ -29,6 +29,7 @@ pub mod seed;
 pub mod shape;
 pub mod sign;
 pub mod staged;
+pub mod store;
 pub mod worktree;
 pub mod write;
 

@@ -3,6 +3,7 @@
 //! The answer is never a clean bill when something could not be read: such places are counted and named, and the report
 //! says that it is incomplete.
 
+mod cache;
 mod history;
 mod policy;
 mod staged;
@@ -159,6 +160,15 @@ impl<'a> Collector<'a> {
             } else {
                 report.findings.push(Located { finding, commit: commit.map(str::to_owned) });
             }
+        }
+    }
+
+    /// A blob of the history that was searched without its path.
+    fn seen(&self, bytes: u64) {
+        self.progress.fetch_add(bytes, Ordering::Relaxed);
+        if let Ok(mut report) = self.report.lock() {
+            report.scanned += 1;
+            report.bytes += bytes;
         }
     }
 

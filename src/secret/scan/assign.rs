@@ -199,7 +199,11 @@ pub fn glued(text: &[u8], name: &Range<usize>, end: usize) -> Option<Assignment>
     let start = end + dash + 1;
     let rest =
         text[start..text.len().min(start + 256)].iter().take_while(|b| in_name(**b) || b"+/=".contains(b)).count();
-    (rest >= 16).then(|| Assignment {
+    let value = &text[start..start + rest];
+    // `KEY_COL4__OTHER` is one identifier
+    let identifier =
+        value.contains(&b'_') || tail[dash] == b'_' && value.iter().filter(|b| b.is_ascii_digit()).count() < 4;
+    (rest >= 16 && !identifier).then(|| Assignment {
         name: name.start..end + dash,
         value: start..start + rest,
         quoted: false,

@@ -24,15 +24,27 @@ pub fn name(name: &[u8]) -> Name {
     let mut last_len = 0;
     let mut public = false;
     let mut previous_api = false;
+    let (mut short_last, mut long) = (false, Name::Other);
     language::for_each_word(name, |word| {
         let strength = word_strength(word, previous_api);
         previous_api = language::QUALIFIES_KEY.has(word);
         public |= language::PUBLIC.has(word);
         best = best.max(strength);
+        // `pass` says password only at the end of a name: not in `pass_through`, not in `pwd_too_short`
+        short_last = matches!(word, b"pass" | b"pwd" | b"psw" | b"pwds" | b"pw");
+        if !short_last {
+            long = long.max(strength);
+        }
         last_len = word.len().min(64);
         last[..last_len].copy_from_slice(&word[..last_len]);
     });
-    if language::AROUND.has(&last[..last_len]) || public { Name::Other } else { best }
+    if language::AROUND.has(&last[..last_len]) || public {
+        Name::Other
+    } else if short_last {
+        best
+    } else {
+        long
+    }
 }
 
 fn word_strength(word: &[u8], after_api: bool) -> Name {
@@ -119,6 +131,9 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
     if ph::is_code(value) && !(place.quoted && name == Name::Password) {
         return None;
     }
+    if has_escapes(value) || has_format(value) {
+        return None;
+    }
     let s = shape(value);
     if place.vendor && name > Name::Other && beside_vendor(value, s) {
         return Some(Confidence::Medium);
@@ -136,6 +151,21 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
         Name::Weak => token(value, s, l, place, 16),
         Name::Other => None,
     }
+}
+
+/// Bytes written as escapes: test vectors and magic numbers.
+fn has_escapes(value: &[u8]) -> bool {
+    value.windows(2).filter(|w| w[0] == b'\\' && matches!(w[1], b'x' | b'0'..=b'7' | b'u')).count() >= 2
+}
+
+/// A conversion of printf: `%02x`, `%s`, `%.16llx`.
+fn has_format(value: &[u8]) -> bool {
+    value.iter().enumerate().filter(|(_, b)| **b == b'%').any(|(at, _)| {
+        let rest = &value[at + 1..value.len().min(at + 8)];
+        let flags = rest.iter().take_while(|b| b"0123456789.*#lhz-".contains(b)).count();
+        let hex_pair = rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
+        !hex_pair && rest.get(flags).is_some_and(|b| b"dsxXuipc".contains(b)) && (flags > 0 || value.len() < 16)
+    })
 }
 
 /// Beside the name of a service a value need not look random: services number their keys, and documentation counts.
@@ -160,7 +190,7 @@ fn beside_vendor(value: &[u8], s: Shape) -> bool {
 
 fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Option<Confidence> {
     let letters = s.lower + s.upper;
-    if letters == 0 || s.space > 0 && l.noise == 0 {
+    if letters == 0 || s.space > 0 && l.noise == 0 || is_uuid(value) || value.starts_with(b"0x") {
         return None;
     }
     if !place.quoted {
@@ -218,11 +248,18 @@ fn token(value: &[u8], s: Shape, l: language::Letters, place: Place, least: usiz
         return None;
     }
     let weak = least == 16;
+    if place.next == Some(b':') && !place.quoted {
+        return None;
+    }
     if is_uuid(value) {
         return (!weak || place.vendor).then_some(Confidence::Medium);
     }
     let hex = value.iter().all(u8::is_ascii_hexdigit);
     if hex {
+        // 40 digits beside a mere `key` are a fingerprint or a commit
+        if weak && value.len() == 40 && !place.vendor && !place.quoted {
+            return None;
+        }
         let usual = value.len() >= 16;
         let mixed = s.digit > 0 && letters > 0 && ph::distinct(value) >= 6;
         return (usual && mixed && (!weak || value.len() >= 24 || place.vendor)).then_some(Confidence::Medium);

@@ -80,12 +80,18 @@ impl Keyed {
     }
 
     /// The first rule that one of `words` (or any telling name) calls for and whose pattern is the whole of `value`.
-    pub fn matching(&self, rules: &RuleSet, words: &[Vec<u8>], value: &[u8]) -> Option<usize> {
+    ///
+    /// A short word (`dd`, `mm`, `cf`) counts only as part of the name itself, of which `own` are the words.
+    pub fn matching(&self, rules: &RuleSet, words: &[Vec<u8>], own: &[Vec<u8>], value: &[u8]) -> Option<usize> {
+        if !value.iter().any(u8::is_ascii_digit) {
+            return None;
+        }
         let fits = |index: &&u16| {
             let rule = &rules.rules()[usize::from(**index)];
             rule.keyed.iter().any(|p| p.is_match(value)) && super::placeholder::distinct(value) >= rule.floor
         };
-        let named = words.iter().rev().filter_map(|w| self.by_word.get(w)).flatten();
+        let named =
+            words.iter().rev().filter(|w| w.len() > 4 || own.contains(w)).filter_map(|w| self.by_word.get(w)).flatten();
         named.chain(&self.always).find(fits).map(|index| usize::from(*index))
     }
 }

@@ -60,12 +60,23 @@ fn push(engine: &Engine, hits: &mut Vec<Hit>, id: &'static str, span: Range<usiz
 }
 
 /// A keyed rule that the words before the value call for.
-fn keyed(engine: &Engine, text: &[u8], words: &[Vec<u8>], span: &Range<usize>, hits: &mut Vec<Hit>) -> bool {
+fn keyed(
+    engine: &Engine,
+    text: &[u8],
+    words: &[Vec<u8>],
+    name: &Range<usize>,
+    span: &Range<usize>,
+    hits: &mut Vec<Hit>,
+) -> bool {
     let value = &text[span.clone()];
     if value.len() < 8 || value.len() > 512 {
         return false;
     }
-    let Some(index) = engine.keyed().matching(&engine.rules, words, value) else { return false };
+    let Some(index) =
+        engine.keyed().matching(&engine.rules, words, &context::words(&text[name.clone()], name.len()), value)
+    else {
+        return false;
+    };
     let rule = &engine.rules.rules()[index];
     let stand_in = ph::is_stand_in(value) && ph::distinct(value) < 8;
     let confidence = if stand_in { Confidence::Low } else { checked(rule, value, 0) };
@@ -99,7 +110,7 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
         return place.is_some_and(|(span, sure)| push(engine, hits, "authorization-header", span, sure));
     }
     let words = context::words(text, found.name.end);
-    if keyed(engine, text, &words, &span, hits) {
+    if keyed(engine, text, &words, &found.name, &span, hits) {
         return true;
     }
     if kind == Name::Password
@@ -110,7 +121,18 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
         let sure = if ph::is_stand_in(value) { Confidence::Low } else { Confidence::Medium };
         return push(engine, hits, "connection-string-password", span, sure);
     }
-    if kind == Name::Other || found.join == Join::Compare && !found.quoted {
+    let only_quoted = matches!(found.join, Join::Compare | Join::Argument);
+    if kind == Name::Other || only_quoted && !found.quoted {
+        return false;
+    }
+    // `pass "x"` and `PASS: x` are a verb and a verdict; a password needs more than that
+    let name = &text[found.name.clone()];
+    let verb =
+        name.eq_ignore_ascii_case(b"pass") || name.eq_ignore_ascii_case(b"psw") || name.eq_ignore_ascii_case(b"pw");
+    if verb && !(found.join == Join::Assign && (found.quoted || !found.spaced)) {
+        return false;
+    }
+    if found.join == Join::Beside && found.quoted && kind != Name::Password {
         return false;
     }
     let vendor = context::names_vendor(&words);
@@ -142,7 +164,7 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
 fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>) -> bool {
     let value = &text[found.value.clone()];
     let words = context::words(text, found.name.end);
-    if keyed(engine, text, &words, &found.value, hits) {
+    if keyed(engine, text, &words, &found.name, &found.value, hits) {
         return true;
     }
     let vendor = context::names_vendor(&words);
