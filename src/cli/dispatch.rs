@@ -11,7 +11,7 @@ use crate::ui::nearest;
 
 use super::sibling::{self, SIBLINGS};
 use super::{Command as _, Context};
-use super::{build, completions, config, help, login, profiles, update};
+use super::{build, completions, config, help, init, login, profiles, update};
 
 /// Run coding agents in disposable boxes, and land what they made
 ///
@@ -39,6 +39,7 @@ enum Command {
     Config(config::Args),
     Doctor(super::doctor::Args),
     Help(help::Args),
+    Init(init::Args),
     Login(login::Args),
     Profiles(profiles::Args),
     Run(super::run::Args),
@@ -68,6 +69,7 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Config(args) => args.run(context),
         Command::Doctor(args) => args.run(context),
         Command::Help(args) => args.run(context),
+        Command::Init(args) => args.run(context),
         Command::Login(args) => args.run(context),
         Command::Profiles(args) => args.run(context),
         Command::Run(args) => args.run(context),

@@ -10,6 +10,7 @@ pub mod dispatch;
 pub mod doctor;
 pub mod fork;
 pub mod help;
+pub mod init;
 pub mod login;
 pub mod merge;
 pub mod out;

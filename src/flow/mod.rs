@@ -3,6 +3,7 @@ pub mod agent;
 pub mod coop;
 pub mod doctor;
 pub mod fork;
+pub mod hooks;
 pub mod identity;
 pub mod image;
 pub mod import;

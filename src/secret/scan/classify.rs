@@ -155,7 +155,8 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
 
 /// Bytes written as escapes: test vectors and magic numbers.
 fn has_escapes(value: &[u8]) -> bool {
-    value.windows(2).filter(|w| w[0] == b'\\' && matches!(w[1], b'x' | b'0'..=b'7' | b'u')).count() >= 2
+    let escapes = |of: fn(u8) -> bool| value.windows(2).filter(|w| w[0] == b'\\' && of(w[1])).count();
+    escapes(|b| matches!(b, b'x' | b'0'..=b'7' | b'u')) >= 2 || escapes(|b| matches!(b, b'n' | b't')) >= 1
 }
 
 /// A conversion of printf: `%02x`, `%s`, `%.16llx`.
@@ -164,7 +165,7 @@ fn has_format(value: &[u8]) -> bool {
         let rest = &value[at + 1..value.len().min(at + 8)];
         let flags = rest.iter().take_while(|b| b"0123456789.*#lhz-".contains(b)).count();
         let hex_pair = rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
-        !hex_pair && rest.get(flags).is_some_and(|b| b"dsxXuipc".contains(b)) && (flags > 0 || value.len() < 16)
+        (!hex_pair || flags > 2) && rest.get(flags).is_some_and(|b| b"dsxXuipc".contains(b)) && (flags > 0 || value.len() < 16)
     })
 }
 
@@ -197,7 +198,8 @@ fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Optio
         // unquoted text is an expression unless it looks like nothing that an expression could be
         let identifier = s.other == 0 && s.digit == 0;
         let ends_statement = matches!(place.next, Some(b';' | b')' | b',' | b'.' | b'\\'));
-        if identifier && l.noise < 6 || ends_statement && s.other == 0 && l.noise < 8 && place.spaced {
+        if identifier && l.noise < 6
+            || ends_statement && s.other == 0 && (l.noise < 8 || value.contains(&b'_')) && place.spaced {
             return None;
         }
         if value.iter().any(|b| b"(){}[]".contains(b)) && l.noise == 0 || !place.assigned && l.noise < 6 && s.digit == 0
@@ -270,7 +272,7 @@ fn token(value: &[u8], s: Shape, l: language::Letters, place: Place, least: usiz
     if !place.quoted {
         let identifier = s.other == 0 && s.joint <= value.len() / 4;
         let code_end = matches!(place.next, Some(b';' | b')' | b',' | b'\\'));
-        if identifier && code_end && place.spaced && (l.noise < 8 || s.digit < 2) {
+        if identifier && code_end && place.spaced && (l.noise < 8 || s.digit < 2 || value.contains(&b'_')) {
             return None;
         }
         if value.iter().any(|b| b"(){}[]*!?".contains(b)) {

@@ -287,7 +287,7 @@ fn lower_starts_with(text: &[u8], pos: usize, literal: &[u8]) -> bool {
 /// Starts of words that may tell of a secret; three bytes count, the name is judged whole afterwards.
 const NAMES: &[&str] = &[
     "key", "pwd", "pass", "psw", "auth", "cred", "priv", "salt", "sign", "seed", "dsn", "pat", "secret", "token",
-    "access", "license", "webhook", "api", "bearer", "login", "unseal", "session", "cookie",
+    "access", "license", "webhook", "api", "bearer", "login", "unseal", "session",
 ];
 
 /// Words that are searched inside longer words as well.

@@ -132,7 +132,13 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
     if verb && !(found.join == Join::Assign && (found.quoted || !found.spaced)) {
         return false;
     }
-    if found.join == Join::Beside && found.quoted && kind != Name::Password {
+    let argument_of_weak = found.join == Join::Argument && kind == Name::Weak;
+    if found.join == Join::Beside && found.quoted && kind != Name::Password || argument_of_weak {
+        return false;
+    }
+    // a salt or a seed is worth a word only where it is written as a constant
+    let public_number = [&b"salt"[..], b"seed", b"nonce"].iter().any(|w| name.to_ascii_lowercase().ends_with(w));
+    if !found.quoted && (public_number || kind == Name::Weak && found.spaced && found.join == Join::Compare) {
         return false;
     }
     let vendor = context::names_vendor(&words);
