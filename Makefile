@@ -52,7 +52,7 @@ man: ## write the man pages anew from the commands
 	UPDATE=1 $(CARGO) test --locked --test it man::
 
 bench: ## the figures, as ratios measured in one run
-	scripts/bench.sh
+	$(CARGO) bench --locked $(foreach b,$(sort $(basename $(notdir $(wildcard tests/bench/*.rs)))),--bench $(b))
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -1,2 +1,4 @@
-//! `git-coop-loop`.
-fn main() {}
+//! `git coop loop`: not in this version.
+fn main() -> std::process::ExitCode {
+    coop::cli::absent("loop")
+}

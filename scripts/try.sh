@@ -73,17 +73,11 @@ show git coop fork demo -- sh agent.sh
 show git coop fork ls
 
 say 'Review what came back'
-show git --no-pager log --oneline main..refs/coop/forks/demo/head
-show git --no-pager diff --stat main...refs/coop/forks/demo/head
-show git --no-pager show refs/coop/forks/demo/head:report.txt
+show git coop review demo
 if git log -p refs/coop/forks/demo/head | grep -q "$secret"; then fail 'the secret came back in a commit'; fi
 
 say 'Land it'
-if git coop help merge >/dev/null 2>&1; then
-	show git coop merge demo --yes
-else
-	show git merge --ff-only --quiet refs/coop/forks/demo/head
-fi
+show git coop merge demo --yes
 show git --no-pager log --format='%h %an: %s'
 [ "$(head -n 1 README.md)" = '# Sample, improved by an agent' ] || fail 'the work did not land'
 

@@ -53,6 +53,12 @@ pub fn single<C: Command>(name: &'static str) -> ExitCode {
     })
 }
 
+/// Entry point of a program whose command this version does not have: it says so instead of doing nothing.
+pub fn absent(name: &str) -> ExitCode {
+    let error = crate::Error::usage(format!("this version has no 'git coop {name}'")).hint("git coop help");
+    finish(|_| Err(error))
+}
+
 /// Entry point of `git-coop`.
 pub fn main() -> ExitCode {
     finish(|context| dispatch::run(std::env::args_os().skip(1).collect(), context))

@@ -111,6 +111,23 @@ fn only_git_runs_git_or_names_gix() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A name that is not in the table is never set, which would be the permissive choice.
+#[test]
+fn every_setting_that_is_read_is_in_the_table() {
+    let mut unknown = Vec::new();
+    for path in rust_files().iter().filter(|p| p.starts_with("src")) {
+        let code = code(path);
+        for (at, _) in code.match_indices("\"COOP_") {
+            let name: String = code[at + 1..].chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+            let read = [".get(", ".set(", ".source("].iter().any(|call| code[..at].ends_with(call));
+            if read && !name.starts_with("COOP_TEST_") && !settings::SETTINGS.iter().any(|s| s.env == name) {
+                unknown.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+}
+
 #[test]
 fn unsafe_code_is_in_one_file() {
     let with: Vec<_> =
