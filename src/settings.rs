@@ -75,6 +75,13 @@ pub const SETTINGS: &[Setting] = &[
         check: |v| v.parse::<u32>().ok().filter(|n| *n >= 16).map(|_| ()).ok_or("a number of at least 16"),
     },
     Setting {
+        env: "COOP_GATE",
+        git: "coop.gate",
+        default: "",
+        doc: "command that must pass in a box before a landing",
+        check: |_| Ok(()),
+    },
+    Setting {
         env: "COOP_GATE_TIMEOUT",
         git: "coop.gateTimeout",
         default: "60m",

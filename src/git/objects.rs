@@ -45,6 +45,12 @@ impl Reader {
         let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
         Ok(commit.tree_id().or_bug("a commit has no tree")?.detach().into())
     }
+    /// Whether a commit has the tree of its first parent.
+    pub fn is_empty_commit(&self, commit: &Oid) -> Result<bool> {
+        let found = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
+        let Some(parent) = found.parent_ids().next().map(|id| Oid::from(id.detach())) else { return Ok(false) };
+        Ok(self.tree(commit)? == self.tree(&parent)?)
+    }
     /// Every path of a commit's tree that is no directory.
     pub fn paths(&self, commit: &Oid) -> Result<Vec<Vec<u8>>> {
         let tree = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;

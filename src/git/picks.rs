@@ -3,6 +3,7 @@
 use crate::env::Env;
 use crate::error::{Error, Result};
 
+use super::objects::Reader;
 use super::{Git, Oid, Repo};
 
 /// A commit of a range with its parents.
@@ -47,10 +48,19 @@ pub fn picks(repo: &Repo, env: &Env, range: &[Listed], head: &Oid, target: &Oid,
         return Ok(range.iter().filter(|c| c.parents.len() < 2).map(|c| c.id.clone()).collect());
     }
     let text = Git::isolated(repo, env)
-        .args(["rev-list", "--topo-order", "--reverse", "--no-merges", "--cherry-pick", "--right-only"])
+        .args(["rev-list", "--topo-order", "--reverse", "--no-merges", "--cherry-mark", "--right-only"])
         .args([format!("{target}...{head}"), format!("^{base}")])
         .line()?;
-    text.lines().map(Oid::parse).collect()
+    let reader = Reader::open(repo)?;
+    let mut picks = Vec::new();
+    for line in text.lines() {
+        // `=` marks a patch that the target has; a commit that was empty to begin with is no patch
+        let id = Oid::parse(line.trim_start_matches(['=', '+']))?;
+        if !line.starts_with('=') || reader.is_empty_commit(&id)? {
+            picks.push(id);
+        }
+    }
+    Ok(picks)
 }
 
 /// Whether `old` is `new` or an ancestor of it.

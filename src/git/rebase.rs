@@ -174,7 +174,14 @@ impl Line<'_> {
         match (output.status.code(), tree) {
             (Some(0), Some(tree)) => Ok(Ok(tree)),
             (Some(1), Some(_)) => {
-                let mut paths: Vec<Vec<u8>> = fields.map(<[u8]>::to_vec).collect();
+                // where kinds of files clash, git names the sides by what we gave it
+                let sides = [format!("~{}", self.tip), format!("~{commit}")];
+                let plain = |path: &[u8]| {
+                    let cut = sides.iter().find_map(|side| path.strip_suffix(side.as_bytes()));
+                    cut.unwrap_or(path).to_vec()
+                };
+                let mut paths: Vec<Vec<u8>> = fields.map(plain).collect();
+                paths.sort();
                 paths.dedup();
                 Ok(Err(Conflict { commit: commit.clone(), paths, timed_out: false }))
             }

@@ -26,8 +26,8 @@ pub struct Verdict {
     pub how: String,
     /// The newest event that says so.
     pub event: Oid,
-    /// The event that keeps the log, where it is known.
-    pub log: Option<Oid>,
+    /// Events that may keep the log, the likeliest first.
+    pub logs: Vec<Oid>,
 }
 
 /// One landing.
@@ -71,7 +71,7 @@ impl Found {
             seconds: self.get("Seconds").and_then(|s| s.parse().ok()).unwrap_or(0),
             how: self.get("Gate-How").unwrap_or_default().to_owned(),
             event: self.event.clone(),
-            log: self.get("Log").and_then(|oid| Oid::parse(oid).ok()),
+            logs: self.get("Log").and_then(|oid| Oid::parse(oid).ok()).into_iter().collect(),
         })
     }
 }
@@ -103,10 +103,13 @@ fn search(repo: &Repo, env: &Env, needles: &[String]) -> Result<Vec<Found>> {
 /// The verdict on `tree` by the command with `digest`.
 pub fn find(repo: &Repo, env: &Env, tree: &Oid, digest: &Oid) -> Result<Option<Verdict>> {
     let found = search(repo, env, &[format!("Coop-Tree: {tree}"), format!("Coop-Gate: {digest}")])?;
-    Ok(found
+    let matching: Vec<&Found> = found
         .iter()
         .filter(|f| f.get("Tree") == Some(tree.as_str()) && f.get("Gate") == Some(digest.as_str()))
-        .find_map(Found::verdict))
+        .collect();
+    let Some(mut verdict) = matching.iter().find_map(|f| f.verdict()) else { return Ok(None) };
+    verdict.logs.extend(matching.iter().map(|f| f.event.clone()));
+    Ok(Some(verdict))
 }
 
 /// A green verdict on `tree` by whatever command.
@@ -115,12 +118,12 @@ pub fn green(repo: &Repo, env: &Env, tree: &Oid) -> Result<Option<Verdict>> {
     Ok(found.iter().filter(|f| f.get("Tree") == Some(tree.as_str())).filter_map(Found::verdict).find(|v| v.passed))
 }
 
-/// The log of a verdict, as it was kept.
-pub fn log(repo: &Repo, verdict: &Verdict) -> Result<Option<Vec<u8>>> {
+/// The log of a verdict as it was kept, and the event that keeps it.
+pub fn log(repo: &Repo, verdict: &Verdict) -> Result<Option<(Oid, Vec<u8>)>> {
     let reader = Reader::open(repo)?;
-    for event in verdict.log.iter().chain([&verdict.event]) {
+    for event in &verdict.logs {
         if let Some(log) = reader.file(event, "gate.log")? {
-            return Ok(Some(log));
+            return Ok(Some((event.clone(), log)));
         }
     }
     Ok(None)

@@ -6,6 +6,7 @@ mod common;
 mod fork;
 mod hostile;
 mod kill;
+mod land_gate;
 mod live;
 mod race;
 mod shapes;

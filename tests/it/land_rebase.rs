@@ -53,8 +53,11 @@ impl Both {
             .split('\0')
             .map(str::to_owned)
             .filter(|p| !p.is_empty())
+            // the side that a clash of kinds of files is named after
+            .map(|p| p.split('~').next().unwrap_or_default().to_owned())
             .collect();
         paths.sort();
+        paths.dedup();
         self.git(["rebase", "--abort"]);
         Came::Conflict(commit, paths)
     }

@@ -142,3 +142,11 @@ fn walk(dir: &Path) -> Vec<String> {
 pub fn f<'a>(path: &'a str, text: &'a str) -> (&'a str, Option<&'a [u8]>) {
     (path, Some(text.as_bytes()))
 }
+
+impl Land {
+    /// `COOP_TEST_ROUNDS`, or fewer.
+    #[allow(clippy::disallowed_methods)]
+    pub fn rounds(default: u64) -> u64 {
+        std::env::var("COOP_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+    }
+}

@@ -4,8 +4,10 @@
 mod bad_input;
 mod cli;
 mod docs;
+mod land_crash;
 mod land_merge;
 mod land_rebase;
+mod land_review;
 mod land_support;
 mod man;
 mod profiles;

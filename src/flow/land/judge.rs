@@ -52,7 +52,8 @@ pub fn judge(
     let digest = digest(coop, command)?;
     if !regate && let Some(old) = verdict::find(&coop.repo, &coop.env, &candidate.tree, &digest)? {
         eprintln!("note: the gate has seen this tree: {}", if old.passed { "passed" } else { "failed" });
-        let log = if old.passed { Vec::new() } else { verdict::log(&coop.repo, &old)?.unwrap_or_default() };
+        let kept = verdict::log(&coop.repo, &old)?;
+        let (event, log) = kept.unwrap_or_else(|| (old.event.clone(), Vec::new()));
         let judged = Judged {
             passed: old.passed,
             command: command.to_owned(),
@@ -60,9 +61,9 @@ pub fn judge(
             seconds: old.seconds,
             reused: true,
             log,
-            event: old.event.clone(),
+            event,
         };
-        write(fork, &judged, candidate, &digest, old.log.as_ref().or(Some(&old.event)));
+        write(fork, &judged, candidate, &digest, Some(&judged.event));
         if !judged.passed {
             fork.record(store, &format!("gate failed, {} (seen before)", judged.how), Vec::new())?;
         }
