@@ -75,6 +75,8 @@ pub struct Place<'a> {
 pub struct Extras {
     /// Descriptors of seccomp filters.
     pub filters: Vec<RawFd>,
+    /// The same filters as files, used where pasta stands between us and bubblewrap.
+    pub filter_files: Vec<PathBuf>,
     /// Descriptor on which bubblewrap tells the process id of the box.
     pub info: Option<RawFd>,
     /// Generated files: path on the host, path in the box.

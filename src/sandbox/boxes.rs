@@ -214,6 +214,22 @@ pub(super) fn is_process(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
+/// The processes below `root` that are in a deeper pid namespace than we are, but for the first of each namespace,
+/// which takes no signals.
+pub(super) fn inside(root: i32) -> Vec<i32> {
+    let depth = namespaces("self");
+    let deeper = |pid: &i32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let ids: Vec<&str> = status
+            .lines()
+            .find_map(|l| l.strip_prefix("NSpid:"))
+            .map(|l| l.split_whitespace().collect())
+            .unwrap_or_default();
+        ids.len() > depth && ids.last() != Some(&"1")
+    };
+    descendants(root).into_iter().filter(deeper).collect()
+}
+
 /// Every process below `root`, without it.
 pub(super) fn descendants(root: i32) -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();

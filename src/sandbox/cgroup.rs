@@ -41,6 +41,30 @@ impl Cgroup {
         group
     }
 
+    /// Which limits [`Cgroup::create`] would hold here, found by looking only.
+    pub fn possible(limits: &Limits) -> Holds {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let places = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut holds = Holds { memory: false, pids: false, cpus: false };
+        for hierarchy in hierarchies(&mounts, &places) {
+            let version2 = hierarchy.controllers.is_empty();
+            let Some(parent) = (if version2 { delegated(&hierarchy) } else { Some(hierarchy.place()) }) else {
+                continue;
+            };
+            if rustix::fs::access(&parent, rustix::fs::Access::WRITE_OK).is_err() {
+                continue;
+            }
+            let handed = fs::read_to_string(parent.join("cgroup.subtree_control")).unwrap_or_default();
+            let has = |c: &str| {
+                hierarchy.controllers.iter().any(|have| have == c) || handed.split_whitespace().any(|h| h == c)
+            };
+            holds.pids |= has("pids");
+            holds.memory |= has("memory") && limits.memory.is_some();
+            holds.cpus |= has("cpu") && limits.millicpus.is_some();
+        }
+        holds
+    }
+
     fn enter(&mut self, hierarchy: &Hierarchy, name: &str, limits: &Limits, holds: &mut Holds) {
         let version2 = hierarchy.controllers.is_empty();
         let Some(parent) = (if version2 { delegated(hierarchy) } else { Some(hierarchy.place()) }) else { return };

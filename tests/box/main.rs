@@ -7,6 +7,7 @@
 
 mod common;
 mod doctor;
+mod egress;
 mod hardening;
 mod lifecycle;
 mod places;

@@ -41,6 +41,9 @@ pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Arg
     for fd in &extras.filters {
         argv.pair(option, fd.to_string());
     }
+    for fd in FIRST_FD..FIRST_FD + extras.filter_files.len() {
+        argv.pair(option, fd.to_string());
+    }
     if let Some(fd) = extras.info {
         argv.pair("--info-fd", fd.to_string());
     }
@@ -51,7 +54,7 @@ pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Arg
     argv.args.extend(spec.command.iter().cloned());
     argv.env = environment(usable, spec, place.terminal).into_iter().map(|(k, v)| (k.into(), v)).collect();
     Ok(match &extras.pasta {
-        Some(pasta) => wrapped(pasta, argv),
+        Some(pasta) => wrapped(pasta, &extras.filter_files, argv),
         None => argv,
     })
 }
@@ -149,7 +152,7 @@ fn prelude(argv: &mut Argv, spec: &BoxSpec, held: Holds) {
 
 /// pasta makes the network namespace: no port of the host is forwarded in either direction, and the gateway's address
 /// is not the host. It answers name queries itself, at an address that the generated resolv.conf names.
-fn wrapped(pasta: &Path, inner: Argv) -> Argv {
+fn wrapped(pasta: &Path, filters: &[PathBuf], inner: Argv) -> Argv {
     const OPTIONS: [&str; 14] = [
         "--config-net",
         "--quiet",
@@ -168,10 +171,17 @@ fn wrapped(pasta: &Path, inner: Argv) -> Argv {
     ];
     let mut args: Vec<OsString> = OPTIONS.iter().map(OsString::from).collect();
     args.push("--".into());
+    // pasta closes the descriptors that it inherits: a shell opens the filters again
+    let opened: String = (0..filters.len()).map(|n| format!("exec {}<\"$1\"; shift; ", FIRST_FD + n)).collect();
+    args.extend(["/bin/sh".into(), "-c".into(), format!("{opened}exec \"$@\"").into(), "coop".into()]);
+    args.extend(filters.iter().map(OsString::from));
     args.push(inner.program.into());
     args.extend(inner.args);
     Argv { program: PathBuf::from(pasta), args, env: inner.env }
 }
+
+/// First descriptor of a filter that a shell opens.
+const FIRST_FD: usize = 5;
 
 /// Where the box asks for names under pasta.
 pub const DNS: &str = "169.254.1.1";

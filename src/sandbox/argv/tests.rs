@@ -58,6 +58,7 @@ fn shown(usable: &Usable, spec: &BoxSpec, change: impl FnOnce(&mut Place, &mut E
     let mut extras = Extras {
         filters: vec![5, 6],
         info: Some(7),
+        filter_files: Vec::new(),
         files: vec![("/state/box/etc-1000/passwd".into(), "/etc/passwd".into())],
         held: Some(Holds { memory: false, pids: true, cpus: false }),
         pasta: None,
@@ -140,6 +141,9 @@ fn terminal_limits_and_open_egress() {
             spec.egress = Egress::Open;
             extras.held = Some(Holds { memory: false, pids: false, cpus: false });
             extras.pasta = Some("/usr/bin/pasta".into());
+            (extras.filters, extras.info) = (Vec::new(), None);
+            extras.filter_files =
+                vec!["/state/box/seccomp/bwrap-0.bpf".into(), "/state/box/seccomp/bwrap-1.bpf".into()];
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Starting and ending a bubblewrap box.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -23,12 +23,24 @@ pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> R
     };
     reachable(spec, place)?;
     let mut cgroup = Cgroup::create(&spec.id, place.owner, &spec.limits);
-    let filters: Vec<OwnedFd> = filters(usable)?;
+    let several = usable.host.as_ref().is_some_and(|h| h.several_filters);
+    // an old bubblewrap takes one filter: then namespaces by clone3 are left to --disable-userns
+    let programs: Vec<Vec<u8>> = seccomp::for_bwrap()?.into_iter().take(if several { 2 } else { 1 }).collect();
+    // pasta closes what it inherits, so behind it the filters are files that a shell opens
+    let filters: Vec<OwnedFd> = if pasta.is_some() { Vec::new() } else { in_memory(&programs)? };
+    let mut filter_files = Vec::new();
+    if pasta.is_some() {
+        for (number, program) in programs.iter().enumerate() {
+            let name = format!("bwrap-{number}.bpf");
+            filter_files.push(place.support.write("seccomp", &name, program, 0o444).or_bug("cannot write a filter")?);
+        }
+    }
     let (info_reader, info_writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).or_bug("cannot make a pipe")?;
     let extras = Extras {
         filters: filters.iter().map(|f| f.as_raw_fd()).collect(),
-        info: Some(info_writer.as_raw_fd()),
+        info: pasta.is_none().then(|| info_writer.as_raw_fd()),
+        filter_files,
         files: etc::files(place.support, spec, pasta.is_some())?,
         held: cgroup.holds,
         pasta,
@@ -42,8 +54,14 @@ pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> R
     let root = rustix::process::geteuid().is_root();
     setup.become_user = (root && spec.user.uid != 0).then_some((spec.user.uid, spec.user.gid));
 
-    let mut control =
-        Inside { info: Some(info_reader), writer: Some(info_writer), client: 0, init: None, cgroup: &cgroup };
+    let mut control = Inside {
+        info: Some(info_reader),
+        writer: Some(info_writer),
+        told: Vec::new(),
+        client: 0,
+        init: None,
+        cgroup: &cgroup,
+    };
     let finished = supervise(command, setup, io, &mut control);
     let gone = control.prove_gone();
     drop(filters);
@@ -54,20 +72,13 @@ pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> R
 
 /// Which limits a cgroup would hold here.
 pub(super) fn would_hold(limits: &Limits) -> Holds {
-    let owner = super::super::owner::Owner::of_process();
-    let none = Holds { memory: false, pids: false, cpus: false };
-    Cgroup::create("probe", &owner, limits).holds.unwrap_or(none)
+    Cgroup::possible(limits)
 }
 
 /// The filters in anonymous files that bubblewrap reads.
-fn filters(usable: &Usable) -> Result<Vec<OwnedFd>> {
-    let several = usable.host.as_ref().is_some_and(|h| h.several_filters);
-    let programs = seccomp::for_bwrap()?;
-    // an old bubblewrap takes one filter: then namespaces by clone3 are left to --disable-userns
-    let count = if several { programs.len() } else { 1 };
+fn in_memory(programs: &[Vec<u8>]) -> Result<Vec<OwnedFd>> {
     programs
         .iter()
-        .take(count)
         .map(|program| {
             let fd = rustix::fs::memfd_create("coop-filter", rustix::fs::MemfdFlags::CLOEXEC)?;
             let mut file = File::from(fd);
@@ -115,6 +126,7 @@ fn reachable(spec: &BoxSpec, place: Place) -> Result<()> {
 struct Inside<'a> {
     info: Option<OwnedFd>,
     writer: Option<OwnedFd>,
+    told: Vec<u8>,
     client: i32,
     /// The box's first process, by its number here.
     init: Option<i32>,
@@ -122,20 +134,24 @@ struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Reads the process id that bubblewrap told; it has by the time anything runs in the box.
+    /// The box's first process: as bubblewrap told it, or (behind pasta) nobody.
     fn init(&mut self) -> Option<i32> {
-        if let Some(fd) = self.info.take() {
+        if self.init.is_none()
+            && let Some(fd) = &self.info
+        {
             self.writer = None;
-            let _ = rustix::io::ioctl_fionbio(&fd, true);
-            let mut text = String::new();
-            let _ = File::from(fd).take(4096).read_to_string(&mut text); // empty where bubblewrap failed early
             #[derive(serde::Deserialize)]
             struct Info {
                 #[serde(rename = "child-pid")]
                 child: i32,
             }
-            // several keys over several lines; a read that came too early sees nothing
-            self.init = serde_json::from_str::<Info>(&text).ok().map(|i| i.child);
+            let _ = rustix::io::ioctl_fionbio(fd, true);
+            let mut buffer = [0u8; 1024];
+            // it arrives in several writes; before the last one this is not JSON yet and is tried again
+            if let Ok(count) = rustix::io::read(fd, &mut buffer) {
+                self.told.extend(&buffer[..count]);
+            }
+            self.init = serde_json::from_slice::<Info>(&self.told).ok().map(|info| info.child);
         }
         self.init
     }
@@ -143,7 +159,7 @@ impl Inside<'_> {
     fn members(&mut self) -> Vec<i32> {
         match self.init() {
             Some(init) => boxes::descendants(init),
-            None => Vec::new(),
+            None => boxes::inside(self.client),
         }
     }
 
@@ -183,7 +199,8 @@ impl Control for Inside<'_> {
         if let Some(init) = self.init() {
             sys::kill(init, libc::SIGKILL);
         }
-        for pid in self.cgroup.processes() {
+        let below = boxes::descendants(self.client); // pasta's children do not die with it
+        for pid in self.cgroup.processes().into_iter().chain(below) {
             sys::kill(pid, libc::SIGKILL);
         }
         sys::kill(self.client, libc::SIGKILL);
