@@ -83,30 +83,10 @@ impl Registry {
         self.0.values()
     }
 
-    /// The name that `word` was probably meant to be: at most two edits away, and fewer than half of its letters.
+    /// The name that `word` was probably meant to be.
     pub fn nearest(&self, word: &str) -> Option<&str> {
-        let most = (word.chars().count() / 2).min(2);
-        self.names().map(|name| (edits(word, name), name)).filter(|(n, _)| *n <= most).min().map(|(_, name)| name)
+        crate::ui::nearest(word, self.names())
     }
-}
-
-/// Levenshtein distance where swapping two neighbours counts once.
-fn edits(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let above = &rows[i - 1];
-            let mut best = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + usize::from(a[i - 1] != b[j - 1]));
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

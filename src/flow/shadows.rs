@@ -21,8 +21,11 @@ pub fn plan(coop: &Coop, tree: &Path) -> Result<Plan> {
     for warning in &plan.warnings {
         eprintln!("warning: {}", crate::ui::text::printable(warning));
     }
-    let next = plan.remembered.to_bytes();
-    if next != bytes {
+    if plan.remembered.to_bytes() != bytes {
+        // another run may have remembered something meanwhile
+        let mut both = self::remembered(coop)?;
+        both.merge(&plan.remembered);
+        let next = both.to_bytes();
         let dir = coop.dir("")?;
         let temp = tempfile::NamedTempFile::new_in(&dir).or_bug("cannot write what is hidden")?;
         std::fs::write(temp.path(), &next).or_bug("cannot write what is hidden")?;
