@@ -1,4 +1,4 @@
-//! Puts the pre-commit check where git runs hooks, beside whatever is there, and takes it away again.
+//! Puts coop's checks where git runs hooks, beside whatever is there, and takes them away again.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,10 +11,14 @@ use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::{Git, Repo};
 
-/// The hook as it stands alone; the lines between the marks are what is put into a hook that exists.
-const HOOK: &str = include_str!("../../hooks/pre-commit");
-const BEGIN: &str = "# >>> git coop scan >>>\n";
-const END: &str = "# <<< git coop scan <<<\n";
+/// The hooks as they stand alone; the lines between the marks are what is put into a hook that exists.
+const HOOKS: &[(&str, &str)] = &[
+    ("pre-commit", include_str!("../../hooks/pre-commit")),
+    ("pre-push", include_str!("../../hooks/pre-push")),
+    ("pre-merge-commit", include_str!("../../hooks/pre-merge-commit")),
+];
+const BEGIN: &str = "# >>> git coop >>>\n";
+const END: &str = "# <<< git coop <<<\n";
 /// No hook is larger.
 const MAX: u64 = 1 << 20;
 
@@ -31,45 +35,62 @@ pub enum Done {
     Nothing,
 }
 
-/// Installs the check. Errors: exit 2 where the hook that is there cannot take it, and nothing was changed.
-pub fn install(repo: &Repo, env: &Env) -> Result<(PathBuf, Done)> {
-    let path = directory(repo, env)?.join("pre-commit");
-    let block = block();
-    let (text, done) = match read(&path)? {
-        None => (HOOK.as_bytes().to_vec(), Done::Made),
-        Some(text) => {
-            let bare = without(&text).unwrap_or_else(|| text.clone());
-            (with(&bare, &path, block)?, if bare == text { Done::Added } else { Done::Nothing })
+/// Installs the checks. Errors: exit 2 where a hook that is there cannot take one, and nothing was changed.
+pub fn install(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
+    let directory = directory(repo, env)?;
+    let mut plan = Vec::new();
+    for (name, hook) in HOOKS {
+        let path = directory.join(name);
+        let (text, done) = match read(&path)? {
+            None => (hook.as_bytes().to_vec(), Done::Made),
+            Some(text) => {
+                let put = with(&without(&text).unwrap_or_else(|| text.clone()), &path, block(hook))?;
+                let done = if put == text { Done::Nothing } else { Done::Added };
+                (put, done)
+            }
+        };
+        plan.push((path, text, done));
+    }
+    let mut out = Vec::new();
+    for (path, text, done) in plan {
+        if done != Done::Nothing {
+            write(&path, &text)?;
         }
-    };
-    if read(&path)?.as_deref() == Some(&text[..]) {
-        return Ok((path, Done::Nothing));
+        out.push((path, done));
     }
-    write(&path, &text)?;
-    Ok((path, if done == Done::Nothing { Done::Added } else { done }))
+    Ok(out)
 }
 
-/// Takes the check away.
-pub fn uninstall(repo: &Repo, env: &Env) -> Result<(PathBuf, Done)> {
-    let path = directory(repo, env)?.join("pre-commit");
-    let Some(text) = read(&path)?.as_deref().and_then(without) else { return Ok((path, Done::Nothing)) };
-    if text.trim().is_empty() || text.trim() == b"#!/bin/sh" {
-        fs::remove_file(&path).context(Kind::Usage, format!("cannot remove '{}'", path.display()))?;
-    } else {
-        write(&path, &text)?;
+/// Takes the checks away.
+pub fn uninstall(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
+    let directory = directory(repo, env)?;
+    let mut out = Vec::new();
+    for (name, _) in HOOKS {
+        let path = directory.join(name);
+        let Some(text) = read(&path)?.as_deref().and_then(without) else {
+            out.push((path, Done::Nothing));
+            continue;
+        };
+        if text.trim().is_empty() || text.trim() == b"#!/bin/sh" {
+            fs::remove_file(&path).context(Kind::Usage, format!("cannot remove '{}'", path.display()))?;
+        } else {
+            write(&path, &text)?;
+        }
+        out.push((path, Done::Removed));
     }
-    Ok((path, Done::Removed))
+    Ok(out)
 }
 
-fn block() -> &'static str {
-    let from = HOOK.find(BEGIN).unwrap_or(0);
-    &HOOK[from..]
+fn block(hook: &str) -> &str {
+    let from = hook.find(BEGIN).unwrap_or(0);
+    &hook[from..]
 }
 
 /// Where git looks for hooks: `core.hooksPath` of the user's or the repository's configuration (relative to the top of the
 /// work tree), else `hooks` in the common directory. Asked this way because every git that coop runs has hooks switched off.
 fn directory(repo: &Repo, env: &Env) -> Result<PathBuf> {
-    let git = Git::new(repo, env).args(["config", "--null", "--show-scope", "--type=path", "--get-all", "core.hooksPath"]);
+    let git =
+        Git::new(repo, env).args(["config", "--null", "--show-scope", "--type=path", "--get-all", "core.hooksPath"]);
     let output = git.output()?.stdout;
     let fields: Vec<&[u8]> = output.split(|b| *b == 0).collect();
     let set = fields.chunks_exact(2).rfind(|pair| pair[0] != b"command").map(|pair| pair[1]);
@@ -87,10 +108,13 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         other => other.context(Kind::Usage, format!("cannot read '{shown}'"))?,
     };
     if !meta.is_file() || meta.len() > MAX {
-        return Err(Error::usage(format!("'{shown}' is not a plain file, so nothing was changed")).hint("call git-coop-scan --staged from the hook yourself"));
+        return Err(Error::usage(format!("'{shown}' is not a plain file, so nothing was changed")).hint(
+            "call git-coop-scan --staged (pre-commit) or git-coop-merge --check (the others) from the hook yourself",
+        ));
     }
     if meta.permissions().mode() & 0o111 == 0 {
-        return Err(Error::usage(format!("'{shown}' is there but not executable, so git does not run it")).hint(format!("chmod +x '{shown}', or remove it")));
+        return Err(Error::usage(format!("'{shown}' is there but not executable, so git does not run it"))
+            .hint(format!("chmod +x '{shown}', or remove it")));
     }
     fs::read(path).context(Kind::Usage, format!("cannot read '{shown}'")).map(Some)
 }
@@ -107,9 +131,14 @@ fn with(text: &[u8], path: &Path, block: &str) -> Result<Vec<u8>> {
     let first = text.lines().next().unwrap_or_default();
     let interpreter = first.rsplit(|b| *b == b'/').next().unwrap_or_default();
     let words: Vec<&[u8]> = interpreter.fields().collect();
-    let shell = words.iter().find(|w| **w != b"env" && !w.starts_with(b"-")).is_some_and(|w| [&b"sh"[..], b"bash", b"dash", b"ash", b"ksh", b"zsh"].contains(w));
+    let shell = words
+        .iter()
+        .find(|w| **w != b"env" && !w.starts_with(b"-"))
+        .is_some_and(|w| [&b"sh"[..], b"bash", b"dash", b"ash", b"ksh", b"zsh"].contains(w));
     if !first.starts_with(b"#!") || !shell {
-        return Err(Error::usage(format!("'{}' is not a shell script, so nothing was changed", path.display())).hint("call git-coop-scan --staged from the hook yourself"));
+        return Err(Error::usage(format!("'{}' is not a shell script, so nothing was changed", path.display())).hint(
+            "call git-coop-scan --staged (pre-commit) or git-coop-merge --check (the others) from the hook yourself",
+        ));
     }
     let line = text.find_byte(b'\n').map_or(text.len(), |at| at + 1);
     let newline: &[u8] = if text[..line].ends_with(b"\n") { b"" } else { b"\n" };
@@ -135,14 +164,18 @@ mod tests {
     #[test]
     fn block_goes_in_and_out_of_any_shell_hook() {
         let path = Path::new("pre-commit");
-        for hook in ["#!/bin/sh\necho a\n", "#!/usr/bin/env -S bash -e\necho a", "#!/usr/bin/env sh\n. \"$(dirname \"$0\")/h\"\n"] {
-            let put = with(hook.as_bytes(), path, block()).expect("a shell");
+        for hook in [
+            "#!/bin/sh\necho a\n",
+            "#!/usr/bin/env -S bash -e\necho a",
+            "#!/usr/bin/env sh\n. \"$(dirname \"$0\")/h\"\n",
+        ] {
+            let put = with(hook.as_bytes(), path, block(HOOKS[0].1)).expect("a shell");
             let text = put.to_str().expect("text");
             assert!(text.starts_with("#!") && text.contains("git-coop-scan --staged"));
             assert_eq!(without(&put).as_deref(), Some(hook.as_bytes()));
         }
-        assert!(with(b"#!/usr/bin/env python3\n", path, block()).is_err());
-        assert!(with(b"echo a\n", path, block()).is_err());
-        assert_eq!(without(HOOK.as_bytes()).as_deref(), Some(&b"#!/bin/sh\n"[..]));
+        assert!(with(b"#!/usr/bin/env python3\n", path, block(HOOKS[0].1)).is_err());
+        assert!(with(b"echo a\n", path, block(HOOKS[0].1)).is_err());
+        assert_eq!(without(HOOKS[0].1.as_bytes()).as_deref(), Some(&b"#!/bin/sh\n"[..]));
     }
 }

@@ -46,7 +46,9 @@ impl Store {
         let mut packs = Vec::new();
         for dir in &directories {
             let Ok(entries) = std::fs::read_dir(dir.join("pack")) else { continue };
-            packs.extend(entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "idx")));
+            packs.extend(
+                entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "idx")),
+            );
         }
         packs.sort();
         Ok(Store { packs, directories, hash: opened.object_hash() })
@@ -54,18 +56,29 @@ impl Store {
 
     /// Calls `blob` (from several threads) for every blob that `known` does not hold, and adds every object that was
     /// seen to `present`. `known` is sorted.
-    pub fn visit(&self, blobs: &Blobs, known: &[ObjectId], present: &mut Vec<ObjectId>, stop: &AtomicBool, threads: usize, blob: &(impl Fn(ObjectId, &[u8]) + Sync)) -> Result<Gaps> {
+    pub fn visit(
+        &self,
+        blobs: &Blobs,
+        known: &[ObjectId],
+        present: &mut Vec<ObjectId>,
+        stop: &AtomicBool,
+        threads: usize,
+        blob: &(impl Fn(ObjectId, &[u8]) + Sync),
+    ) -> Result<Gaps> {
         let mut gaps = Gaps::default();
         let named = Mutex::new(HashSet::new());
         for path in &self.packs {
-            let index = pack::index::File::at(path, self.hash).context(Kind::Usage, format!("cannot read '{}'", path.display()))?;
-            let all: Vec<ObjectId> = (0..index.num_objects()).map(|at| ObjectId(index.oid_at_index(at).to_owned())).collect();
+            let index = pack::index::File::at(path, self.hash)
+                .context(Kind::Usage, format!("cannot read '{}'", path.display()))?;
+            let all: Vec<ObjectId> =
+                (0..index.num_objects()).map(|at| ObjectId(index.oid_at_index(at).to_owned())).collect();
             let new: Vec<ObjectId> = all.iter().filter(|id| known.binary_search(id).is_err()).copied().collect();
             present.extend(&all);
             if new.is_empty() {
                 continue;
             }
-            let walked = new.len() * WALK_SHARE > all.len() && self.walk(&index, path, known, &named, stop, threads, blob).is_ok();
+            let walked = new.len() * WALK_SHARE > all.len()
+                && self.walk(&index, path, known, &named, stop, threads, blob).is_ok();
             if !walked {
                 one_by_one(blobs, &new, &named, &mut gaps, blob);
             }
@@ -85,7 +98,16 @@ impl Store {
     }
 
     #[allow(clippy::too_many_arguments)] // one caller
-    fn walk(&self, index: &pack::index::File, path: &std::path::Path, known: &[ObjectId], named: &Mutex<HashSet<gix::ObjectId>>, stop: &AtomicBool, threads: usize, blob: &(impl Fn(ObjectId, &[u8]) + Sync)) -> Result<()> {
+    fn walk(
+        &self,
+        index: &pack::index::File,
+        path: &std::path::Path,
+        known: &[ObjectId],
+        named: &Mutex<HashSet<gix::ObjectId>>,
+        stop: &AtomicBool,
+        threads: usize,
+        blob: &(impl Fn(ObjectId, &[u8]) + Sync),
+    ) -> Result<()> {
         let data = pack::data::File::at(path.with_extension("pack"), self.hash).or_bug("cannot open a pack")?;
         let seen = Seen { shared: named, own: HashSet::new() };
         let mut seen = seen;
@@ -94,7 +116,11 @@ impl Store {
             check: pack::index::traverse::SafetyCheck::SkipFileAndObjectChecksumVerification,
             alloc_limit_bytes: None,
         };
-        let each = move |kind: gix::objs::Kind, bytes: &[u8], entry: &pack::index::Entry, _: &dyn gix::Progress| -> gix::Result<()> {
+        let each = move |kind: gix::objs::Kind,
+                         bytes: &[u8],
+                         entry: &pack::index::Entry,
+                         _: &dyn gix::Progress|
+              -> gix::Result<()> {
             if kind == gix::objs::Kind::Blob {
                 let id = ObjectId(entry.oid);
                 if known.binary_search(&id).is_err() {
@@ -105,12 +131,21 @@ impl Store {
             }
             Ok(())
         };
-        index.traverse_with_index(&data, each, &mut gix::progress::Discard, stop, options).map(|_| ()).or_bug("a pack is broken")
+        index
+            .traverse_with_index(&data, each, &mut gix::progress::Discard, stop, options)
+            .map(|_| ())
+            .or_bug("a pack is broken")
     }
 }
 
 /// Reads what is new in few: each object by its id.
-fn one_by_one(blobs: &Blobs, ids: &[ObjectId], named: &Mutex<HashSet<gix::ObjectId>>, gaps: &mut Gaps, blob: &impl Fn(ObjectId, &[u8])) {
+fn one_by_one(
+    blobs: &Blobs,
+    ids: &[ObjectId],
+    named: &Mutex<HashSet<gix::ObjectId>>,
+    gaps: &mut Gaps,
+    blob: &impl Fn(ObjectId, &[u8]),
+) {
     let mut seen = Seen { shared: named, own: HashSet::new() };
     blobs.with(|handle| {
         for id in ids {
@@ -158,7 +193,8 @@ impl Drop for Seen<'_> {
 pub fn missing(repo: &Repo, env: &Env) -> Result<Vec<String>> {
     let output = Git::new(repo, env).args(["rev-list", "--objects", "--all", "--missing=print"]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut out: Vec<String> = text.lines().filter_map(|l| l.strip_prefix('?')).map(|id| format!("object {id} is missing")).collect();
+    let mut out: Vec<String> =
+        text.lines().filter_map(|l| l.strip_prefix('?')).map(|id| format!("object {id} is missing")).collect();
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
         out.push(why.lines().next().unwrap_or("git cannot walk the history").to_owned());

@@ -9,6 +9,7 @@ mod land_merge;
 mod land_rebase;
 mod land_review;
 mod land_support;
+mod land_verify;
 mod man;
 mod profiles;
 mod shadows;

@@ -91,7 +91,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("sub/cache");
         let ids: Vec<ObjectId> = (0..3).filter_map(|n| ObjectId::from_bytes(&[n; 20])).collect();
-        let places = Places::from([("aa".to_owned(), Some((b"p\xff".to_vec(), "c".to_owned()))), ("bb".to_owned(), None)]);
+        let places =
+            Places::from([("aa".to_owned(), Some((b"p\xff".to_vec(), "c".to_owned()))), ("bb".to_owned(), None)]);
         save(&path, &Cache { clean: ids.clone(), tips: b"t".to_vec(), places });
         let back = load(&path);
         assert_eq!((back.clean, back.places.len(), back.tips), (ids, 2, b"t".to_vec()));

@@ -10,14 +10,20 @@ use crate::error::Result;
 use crate::git::blobs::{Blobs, ObjectId};
 use crate::git::introduced::{Introduced, commits, introduced};
 use crate::git::store::{Store, missing, tips};
-use crate::git::{Repo, Git};
+use crate::git::{Git, Repo};
 use crate::secret::scan::{Confidence, RuleSet, Scanner, scan_all};
 
 use super::cache::{self, Cache, Places};
 use super::{Collector, Request, threads};
 
 /// Every blob that a commit of `range` introduces.
-pub(super) fn range(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collector: &Collector<'_>, range: &str) -> Result<()> {
+pub(super) fn range(
+    request: &Request<'_>,
+    repo: &Repo,
+    scanner: &Scanner,
+    collector: &Collector<'_>,
+    range: &str,
+) -> Result<()> {
     let commits = commits(repo, request.env, &[range])?;
     let blobs = Blobs::open(repo)?;
     let mut items: Vec<Introduced> = Vec::new();
@@ -37,7 +43,13 @@ pub(super) fn range(request: &Request<'_>, repo: &Repo, scanner: &Scanner, colle
     Ok(())
 }
 
-fn scan_blobs(request: &Request<'_>, scanner: &Scanner, collector: &Collector<'_>, blobs: &Blobs, items: Vec<Introduced>) {
+fn scan_blobs(
+    request: &Request<'_>,
+    scanner: &Scanner,
+    collector: &Collector<'_>,
+    blobs: &Blobs,
+    items: Vec<Introduced>,
+) {
     let load = |scanner: &Scanner, item: &Introduced, buffer: &mut Vec<u8>| {
         blobs.read(item.blob, buffer).map_err(std::io::Error::other)?;
         Ok(scanner.scan_buffer(item.path.as_bstr(), buffer))
@@ -58,15 +70,16 @@ pub(super) fn all(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collect
     let strict = Scanner::new(RuleSet::built_in()).reporting_from(Confidence::Low).honouring_comments(false);
     let found: Mutex<HashSet<ObjectId>> = Mutex::default();
     let mut present = Vec::new();
-    let gaps = Store::of(repo)?.visit(&blobs, &cache.clean, &mut present, request.cancel, threads(), &|id, bytes| {
-        let scanned = strict.scan_buffer(b"".as_bstr(), bytes);
-        if !scanned.findings.is_empty() {
-            if let Ok(mut found) = found.lock() {
-                found.insert(id);
+    let gaps =
+        Store::of(repo)?.visit(&blobs, &cache.clean, &mut present, request.cancel, threads(), &|id, bytes| {
+            let scanned = strict.scan_buffer(b"".as_bstr(), bytes);
+            if !scanned.findings.is_empty() {
+                if let Ok(mut found) = found.lock() {
+                    found.insert(id);
+                }
             }
-        }
-        collector.seen(scanned.bytes);
-    })?;
+            collector.seen(scanned.bytes);
+        })?;
     for why in &gaps.broken {
         collector.done(b"".as_bstr(), None, Err(why.clone()));
     }

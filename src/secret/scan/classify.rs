@@ -165,7 +165,9 @@ fn has_format(value: &[u8]) -> bool {
         let rest = &value[at + 1..value.len().min(at + 8)];
         let flags = rest.iter().take_while(|b| b"0123456789.*#lhz-".contains(b)).count();
         let hex_pair = rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
-        (!hex_pair || flags > 2) && rest.get(flags).is_some_and(|b| b"dsxXuipc".contains(b)) && (flags > 0 || value.len() < 16)
+        (!hex_pair || flags > 2)
+            && rest.get(flags).is_some_and(|b| b"dsxXuipc".contains(b))
+            && (flags > 0 || value.len() < 16)
     })
 }
 
@@ -199,7 +201,8 @@ fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Optio
         let identifier = s.other == 0 && s.digit == 0;
         let ends_statement = matches!(place.next, Some(b';' | b')' | b',' | b'.' | b'\\'));
         if identifier && l.noise < 6
-            || ends_statement && s.other == 0 && (l.noise < 8 || value.contains(&b'_')) && place.spaced {
+            || ends_statement && s.other == 0 && (l.noise < 8 || value.contains(&b'_')) && place.spaced
+        {
             return None;
         }
         if value.iter().any(|b| b"(){}[]".contains(b)) && l.noise == 0 || !place.assigned && l.noise < 6 && s.digit == 0
