@@ -104,7 +104,7 @@ fn hooks_refuse_a_push_and_a_merge_and_leave_other_hooks_their_input() {
     land.work("x", &[f("a", "1\n")], "agent one");
     let run = land.world.run(&land.repo, "git", ["merge", "--no-ff", "-m", "by hand", "refs/coop/forks/x/head"]);
     assert!(run.code != 0 && run.stderr.contains("agent one"), "{}{}", run.stdout, run.stderr);
-    land.git(["merge", "--abort"]);
+    land.git(["reset", "-q", "--hard"]);
     let run = land.world.run(&land.repo, "git", ["push", "-q", "origin", "refs/coop/forks/x/head:refs/heads/x"]);
     assert!(run.code != 0 && run.stderr.contains("agent one"), "{}", run.stderr);
     land.commit("user", "x\n");
