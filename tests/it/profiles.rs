@@ -65,3 +65,40 @@ fn a_repository_cannot_bring_an_agent() {
     assert_eq!(world.coop(&repo, ["profiles"]).ok(), "");
     let _ = world.coop(&repo, ["mine"]).fails(2, "neither a command nor an agent");
 }
+
+/// Every key of the built-in definitions is in the manual, and the manual's example loads.
+#[test]
+fn the_manual_knows_every_key() {
+    let page = std::fs::read_to_string(crate::support::package().join("man/gitcoop-agents.7")).expect("the page");
+    let plain = page.replace("\\-", "-");
+    let words: std::collections::BTreeSet<&str> =
+        plain.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let mut keys = std::collections::BTreeSet::new();
+    for file in crate::support::files("src/agent/builtin") {
+        let text = std::fs::read_to_string(crate::support::package().join(&file)).expect("a definition");
+        collect(&toml::from_str(&text).expect("TOML"), &mut keys);
+    }
+    assert!(keys.len() > 40, "{keys:?}");
+    let missing: Vec<_> = keys.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "not in gitcoop-agents(7): {missing:?}");
+
+    let (_, rest) = plain.split_once("name = \"mine\"").expect("the example");
+    let (rest, _) = rest.split_once(".fi").expect("its end");
+    let world = World::new();
+    put(&world, "mine.toml", &format!("name = \"mine\"{rest}"));
+    put(&world, "env", "MY_API_KEY=x\n");
+    assert_eq!(world.coop(&world.root(), ["profiles"]).ok(), "mine  MY_API_KEY  key  default\n");
+}
+
+fn collect(table: &toml::Table, keys: &mut std::collections::BTreeSet<String>) {
+    for (key, value) in table {
+        keys.insert(key.clone());
+        match value {
+            // these hold names of others: variables, and fields of an agent's output
+            toml::Value::Table(_) if ["set", "set_as_root", "event"].contains(&key.as_str()) => {}
+            toml::Value::Table(table) => collect(table, keys),
+            toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_table).for_each(|t| collect(t, keys)),
+            _ => {}
+        }
+    }
+}
