@@ -293,6 +293,25 @@ mod tests {
     }
 
     #[test]
+    fn sessions_without_files_are_gone_on_with() {
+        let world = World::new();
+        world.put("config/coop/agents/env", "OPENAI_API_KEY=k\nANTHROPIC_API_KEY=k\n");
+        let first = world.ready("aider", &[], Wanted::Latest).expect("ready");
+        assert!(!first.resumed && !first.command.contains(&"--restore-chat-history".into()), "there is none yet");
+        world.put("scratch/agent/home/.aider/chat.history.md", "# aider\n");
+        first.finish().expect("finishes");
+        let second = world.ready("aider", &[], Wanted::Latest).expect("ready");
+        assert!(second.resumed && second.command.contains(&"--restore-chat-history".into()));
+        second.finish().expect("finishes");
+        let fresh = world.ready("aider", &[], Wanted::New).expect("ready");
+        assert!(!fresh.resumed && !fresh.command.contains(&"--restore-chat-history".into()));
+        fresh.finish().expect("finishes");
+        world.put("history/.local/share/opencode/opencode.db", "db");
+        let known = world.ready("opencode", &[], Wanted::Stored("ses_1")).expect("ready");
+        assert!(known.resumed && known.command.ends_with(&["--session".into(), "ses_1".into()]), "{:?}", known.command);
+    }
+
+    #[test]
     fn a_session_that_cannot_be_told_is_found_afterwards() {
         let world = World::new();
         world.put("config/coop/agents/env", "OPENAI_API_KEY=k\n");

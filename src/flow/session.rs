@@ -48,6 +48,8 @@ pub struct Asked {
     pub args: Vec<OsString>,
     /// The session to go on with, where its history is still there.
     pub session: Option<String>,
+    /// Whether to go on with its latest session, where no id of one is known.
+    pub go_on: bool,
     /// The fork that its history belongs to; `None` for the live checkout.
     pub fork: Option<String>,
 }
@@ -141,7 +143,11 @@ fn make_ready(
         name: &asked.name,
         profile: asked.profile.as_deref(),
         task: Task::Interactive { args: &asked.args },
-        wanted: asked.session.as_deref().map_or(Wanted::New, Wanted::Stored),
+        wanted: match (&asked.session, asked.go_on) {
+            (Some(id), _) => Wanted::Stored(id),
+            (None, true) => Wanted::Latest,
+            (None, false) => Wanted::New,
+        },
         runtime: usable.runtime,
         scratch,
         history_dir: &agent::history_dir(&coop.repo.coop_dir(), asked.fork.as_deref(), &asked.name),

@@ -101,6 +101,7 @@ impl Args {
         Ok(Program::Agent(Asked {
             profile: self.profile.clone().or_else(|| old("Profile")),
             session: if self.new { None } else { old("Session") },
+            go_on: same && !self.new && !self.fresh,
             name: agent,
             args: self.command.clone(),
             fork: Some(name.to_string()),
