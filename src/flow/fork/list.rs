@@ -32,6 +32,9 @@ pub fn state(coop: &Coop, fork: &Fork) -> &'static str {
     if fork.get("Problem").is_some() {
         return "damaged";
     }
+    if fork.state == ForkState::Landing && !Lock::is_held(&super::lock_path(coop, &fork.name)) {
+        return ForkState::Review.as_str(); // the landing was killed before anything moved
+    }
     if fork.state != ForkState::Working {
         return fork.state.as_str();
     }

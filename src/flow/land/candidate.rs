@@ -1,6 +1,6 @@
 //! What would land: the fork's commits on top of the target, made in memory.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::git::objects::Reader;
 use crate::git::picks;
 use crate::git::rebase::{self, Conflict, Pick, Rebased};
@@ -51,11 +51,7 @@ pub fn work(coop: &Coop, fork: &Fork, onto: &Oid, target: &str, from_base: bool)
     if fork.head == fork.base {
         return Err(nothing());
     }
-    let damaged = |err: Error| {
-        Error::no(format!("the commits of fork '{name}' cannot be read"))
-            .because(err)
-            .hint(format!("git fsck {}; git coop fork rm --force {name} drops it", fork.head.short()))
-    };
+    let damaged = |err: Error| damaged(fork, err);
     let knows_base = picks::is_ancestor(repo, env, &fork.base, onto).map_err(damaged)?;
     if !knows_base {
         if picks::merge_base(repo, env, &fork.head, onto).map_err(damaged)?.is_none() {
@@ -84,6 +80,17 @@ pub fn work(coop: &Coop, fork: &Fork, onto: &Oid, target: &str, from_base: bool)
         return Err(nothing());
     }
     Ok(Work { picks: list, straight })
+}
+
+/// What a failure to read the fork's objects is: no bug of ours, and a person has to decide.
+pub fn damaged(fork: &Fork, err: Error) -> Error {
+    if err.kind() != Kind::Bug {
+        return err;
+    }
+    let name = &fork.name;
+    Error::no(format!("the commits of fork '{name}' cannot be read: {}", err.message()))
+        .because(err)
+        .hint(format!("git fsck {}; git coop fork rm --force {name} drops it", fork.head.short()))
 }
 
 /// Builds the candidate. The inner error is a conflict; nothing refers to what was written then.

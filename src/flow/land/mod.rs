@@ -163,7 +163,8 @@ impl Landing<'_> {
             let work = candidate::work(self.coop, &self.fork, &onto, target.short(), self.options.from_base)?;
             self.judge_policy(&work.picks, ask)?;
             test_abort(self.coop, "scanned");
-            let built = candidate::build(self.coop, &work, &onto, self.store.ident(), self.coop.shape.sign)?;
+            let built = candidate::build(self.coop, &work, &onto, self.store.ident(), self.coop.shape.sign)
+                .map_err(|err| candidate::damaged(&self.fork, err))?;
             let candidate = built.map_err(|c| candidate::conflict(self.coop, &self.fork, target.short(), &c))?;
             let commits = candidate.commits();
             if commits.is_empty() {
@@ -220,7 +221,8 @@ impl Landing<'_> {
 
     fn judge_policy(&mut self, commits: &[Oid], ask: &mut dyn Ask) -> Result<()> {
         let mut open = Vec::new();
-        for finding in self.policy.check(commits)? {
+        let found = self.policy.check(commits).map_err(|err| candidate::damaged(&self.fork, err))?;
+        for finding in found {
             if self.options.accept.contains(&finding.key()) || ask.accept(&finding)? {
                 if !self.accepted.contains(&finding.key()) {
                     self.accepted.push(finding.key());
@@ -281,7 +283,7 @@ impl Landing<'_> {
             }
         }
         fork.set("Accepted", self.accepted.join(" "));
-        follow::promise(self.coop, &mut fork, &target, &candidate.onto, &candidate.tip);
+        follow::promise(self.coop, &mut fork, target, &candidate.onto, &candidate.tip);
         let mut event: Event = fork.event(&format!(
             "landed {} on {} as {}",
             count(commits.len(), "commit"),

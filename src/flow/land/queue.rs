@@ -59,7 +59,7 @@ pub fn run(
                 match land(coop, &fork.name, options, ask) {
                     Ok(landed) => Came::Landed(Box::new(landed)),
                     Err(err) => {
-                        // what stops one fork stops all: a dirty checkout, no runtime, a bug
+                        // without a runtime, or with a bug of ours, the next one would fail alike
                         stopped = !keep_going || matches!(err.kind(), Kind::NoRuntime | Kind::Bug);
                         Came::Failed(err)
                     }
