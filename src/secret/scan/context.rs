@@ -59,7 +59,7 @@ pub fn names_vendor(words: &[Vec<u8>]) -> bool {
 /// Keyed rules by the words that call for them.
 #[derive(Debug, Default)]
 pub struct Keyed {
-    by_word: HashMap<Vec<u8>, Vec<u16>>,
+    by_word: HashMap<Vec<u8>, Vec<u16>, language::BuildFnv>,
     always: Vec<u16>,
 }
 

@@ -4,14 +4,42 @@
 //! -log2 P(c | a, b) as `a` to `p` for 0 to 15 bits, rows and columns in the order ^, a to z, where ^ is the edge of a word.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 const TRIGRAMS: &str = include_str!("words/trigrams.txt");
+/// FNV-1a: the words are short, compiled in, and nobody can choose them.
+#[derive(Debug, Clone, Copy)]
+pub struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    fn write_usize(&mut self, n: usize) {
+        self.write_u8(n as u8);
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Builds [`Fnv`].
+pub type BuildFnv = BuildHasherDefault<Fnv>;
+
 /// A list of words, hashed when it is first asked.
 #[derive(Debug)]
 pub struct Words {
     text: &'static str,
-    set: OnceLock<HashSet<&'static [u8]>>,
+    set: OnceLock<HashSet<&'static [u8], BuildFnv>>,
 }
 
 impl Words {

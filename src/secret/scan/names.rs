@@ -24,11 +24,10 @@ impl Names {
         }
         let name = assign::name_around(text, pos);
         self.done = name.end;
-        let kind = classify::name(&text[name.clone()]);
-        let found = assign::after(text, name.clone());
+        let found = assign::after(text, name.clone()).filter(|f| may_be_secret(&text[f.value.clone()]));
         let mut any = false;
         if let Some(found) = &found {
-            any = judge(engine, text, kind, found, hits);
+            any = judge(engine, text, classify::name(&text[name.clone()]), found, hits);
         }
         if !any && name.len() >= 20 {
             let keyword = text[pos..name.end].iter().take_while(|b| b.is_ascii_alphabetic()).count();
@@ -36,11 +35,19 @@ impl Names {
                 any = beside(engine, text, &found, hits);
             }
         }
-        if !any && kind > Name::Other && found.as_ref().is_none_or(|f| f.join == Join::Beside) {
+        if !any && found.as_ref().is_none_or(|f| f.join == Join::Beside) {
             near(engine, text, &name, hits);
         }
         true
     }
+}
+
+/// The cheapest test, before anything is hashed: long enough, and not one plain word (nothing but small letters and
+/// underscores is judged only where it is a quoted or odd password, and then it is short).
+fn may_be_secret(value: &[u8]) -> bool {
+    let plain =
+        value.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'.' | b'(' | b')' | b'>' | b'-' | b' '));
+    value.len() >= 4 && !(plain && value.iter().any(|b| matches!(b, b'_' | b'.' | b'(' | b'>')))
 }
 
 fn generic(kind: Name, vendor: bool) -> &'static str {
@@ -108,6 +115,9 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
     if !found.quoted && matches!(&lower[..], b"token" | b"apikey" | b"ssws") {
         let place = structural::header(text, span.end, false);
         return place.is_some_and(|(span, sure)| push(engine, hits, "authorization-header", span, sure));
+    }
+    if kind == Name::Other && (value.len() < 14 || !value.iter().any(u8::is_ascii_digit) || value.contains(&b' ')) {
+        return false;
     }
     let words = context::words(text, found.name.end);
     if keyed(engine, text, &words, &found.name, &span, hits) {
@@ -203,7 +213,10 @@ fn near(engine: &Engine, text: &[u8], name: &Range<usize>, hits: &mut Vec<Hit>) 
     let mut at = 0;
     while at < line {
         let len = window[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-+/=.".contains(b)).count();
-        if len >= 12 {
+        if len >= 12
+            && window[at..at + len].iter().any(u8::is_ascii_digit)
+            && classify::name(&text[name.clone()]) > Name::Other
+        {
             let start = name.end + at;
             let tail = text[start..text.len().min(start + 300)]
                 .iter()

@@ -1,5 +1,8 @@
 //! Values that are plainly not a secret: templates, look-ups, examples, paths, sequences.
 
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
 use bstr::ByteSlice as _;
 
 /// Parts that make any value a placeholder, lower case.
@@ -161,10 +164,15 @@ fn brace_name(value: &[u8]) -> bool {
     open < close && value[open + 1..close].iter().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(b))
 }
 
+fn has_part(lower: &[u8]) -> bool {
+    static PARTS_IN: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    PARTS_IN.get_or_init(|| AhoCorasick::new(PARTS).ok()).as_ref().is_some_and(|all| all.is_match(lower))
+}
+
 /// Whether a part of `value` says that it is a placeholder.
 pub fn has_stand_in(value: &[u8]) -> bool {
     let lower = value[..value.len().min(256)].to_ascii_lowercase();
-    WHOLE.contains(&&lower[..]) || PARTS.iter().any(|part| lower.find(part).is_some())
+    WHOLE.contains(&&lower[..]) || has_part(lower.as_ref())
 }
 
 /// Whether most of `value` counts up or down.
@@ -184,7 +192,7 @@ pub fn is_stand_in(value: &[u8]) -> bool {
     let bare = lower.trim_end_with(|c| c.is_ascii_digit() || c == '!' || c == '.' || c == '_' || c == '-');
     WHOLE.contains(&lower)
         || WHOLE.contains(&bare) && lower.len() <= bare.len() + 4
-        || PARTS.iter().any(|part| lower.find(part).is_some())
+        || has_part(lower.as_ref())
         || is_monotone(value)
 }
 
