@@ -12,6 +12,8 @@ mod land_support;
 mod land_verify;
 mod man;
 mod profiles;
+mod scan;
+mod scan_history;
 mod shadows;
 mod structure;
 mod support;

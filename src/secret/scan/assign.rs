@@ -38,6 +38,8 @@ const NAME: usize = 80;
 const GAP: usize = 48;
 /// The longest value that is read: a JWT or an encrypted blob, not a picture.
 pub const VALUE: usize = 2048;
+/// The longest value without quotes.
+const BARE: usize = 768;
 
 fn in_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$')
@@ -181,8 +183,9 @@ fn value(text: &[u8], name: Range<usize>, mut at: usize, join: Join, spaced: boo
         }
         return Some(Assignment { name, value: start..end, quoted: true, join, spaced });
     }
+    let limit = limit.min(at + BARE);
     let taken = text[at..limit].iter().take_while(|b| !ends_bare(**b)).count();
-    if taken == VALUE {
+    if taken == BARE {
         return None;
     }
     Some(Assignment { name, value: at..at + taken, quoted: false, join, spaced })

@@ -20,6 +20,8 @@ mod overlap;
 pub mod pattern;
 pub mod placeholder;
 pub mod prefix;
+#[cfg(test)]
+mod rule_tests;
 pub mod rules;
 pub mod scanner;
 pub mod structural;

@@ -138,7 +138,8 @@ pub fn private_key(text: &[u8], pos: usize) -> Option<Span> {
     let mut body = pos + kind + 11;
     body += text[body..text.len().min(body + 16)].iter().take_while(|b| b"- BLOCK".contains(b)).count();
     let window = &text[body..text.len().min(body + 16384)];
-    let end = window.find(b"-----END").or_else(|| window.find(b"---- END")).unwrap_or(window.len().min(4096));
+    // up to the next dashes: another key's beginning ends this one as well
+    let end = window.find(b"-----").or_else(|| window.find(b"---- END")).unwrap_or(window.len().min(4096));
     let content = &window[..end];
     let mut payload = 0_usize;
     let mut seen = [0_u8; 4096];
@@ -171,7 +172,9 @@ pub fn jwk(text: &[u8], pos: usize) -> Option<Span> {
     let floor = pos.saturating_sub(4096);
     let from = text[floor..pos].rfind_byte(b'{').map_or(floor, |at| floor + at);
     let window = &text[from..text.len().min(pos + 4096)];
-    let close = window.find_byte(b'}').unwrap_or(window.len());
+    // another object's beginning ends this one as well, so many in a row cost no more than one
+    let after = pos - from;
+    let close = window[after..].iter().position(|b| matches!(b, b'{' | b'}')).map_or(window.len(), |at| after + at);
     let object = &window[..close];
     for member in [&b"d"[..], b"k"] {
         let mut at = 0;
