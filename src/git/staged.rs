@@ -22,8 +22,8 @@ pub struct Staged {
     pub path: BString,
     /// What the index has.
     pub new: ObjectId,
-    /// What HEAD has there, or had under another name.
-    pub old: Option<ObjectId>,
+    /// What HEAD has there; for a new path what it had under names that are gone now, of which one may be the same file.
+    pub old: Vec<ObjectId>,
 }
 
 /// The staged blobs of `repo`. `index` names another index file, as `GIT_INDEX_FILE` does in a hook.
@@ -139,7 +139,7 @@ impl Walk<'_> {
         let nothing = entry.flags.contains(gix::index::entry::Flags::INTENT_TO_ADD)
             || entry.mode == gix::index::entry::Mode::COMMIT;
         if !nothing && old != Some(entry.id) {
-            self.changes.push(Staged { path, new: ObjectId(entry.id), old: old.map(ObjectId) });
+            self.changes.push(Staged { path, new: ObjectId(entry.id), old: old.map(ObjectId).into_iter().collect() });
         }
     }
 
@@ -166,14 +166,23 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Gives every new path the blob that it most likely was before: the same content, else the same file name.
+    /// Gives every new path what it may have been before: the same content, else whatever is gone, a bounded number of it.
     fn renamed(mut self) -> Vec<Staged> {
-        let name = |path: &BString| path.rsplit_str("/").next().unwrap_or_default().to_vec();
-        for change in self.changes.iter_mut().filter(|c| c.old.is_none()) {
+        for change in self.changes.iter_mut().filter(|c| c.old.is_empty()) {
             let same = self.gone.iter().find(|(_, id)| *id == change.new.0);
-            let named = || self.gone.iter().find(|(path, _)| name(path) == name(&change.path));
-            change.old = same.or_else(named).map(|(_, id)| ObjectId(*id));
+            change.old = match same {
+                Some((_, id)) => vec![ObjectId(*id)],
+                None => {
+                    let name = |path: &BString| path.rsplit_str("/").next().unwrap_or_default().to_vec();
+                    let (alike, rest): (Vec<_>, Vec<_>) =
+                        self.gone.iter().partition(|(path, _)| name(path) == name(&change.path));
+                    alike.into_iter().chain(rest).take(RENAMES).map(|(_, id)| ObjectId(*id)).collect()
+                }
+            };
         }
         self.changes
     }
 }
+
+/// Deleted files that a new one is compared with.
+const RENAMES: usize = 32;

@@ -36,8 +36,8 @@ fn added(scanner: &Scanner, blobs: &Blobs, change: &Staged, buffer: &mut Vec<u8>
     if scanned.findings.is_empty() {
         return Ok(scanned);
     }
-    if let Some(old) = change.old {
-        blobs.read(old, buffer)?;
+    for old in &change.old {
+        blobs.read(*old, buffer)?;
         let mut known: HashMap<Fingerprint, usize> = HashMap::new();
         for finding in scanner.scan(change.path.as_bstr(), buffer) {
             *known.entry(finding.fingerprint).or_default() += 1;
