@@ -12,7 +12,7 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 PROGRAMS = git-coop git-coop-fork git-coop-review git-coop-merge git-coop-scan git-coop-loop
 
-.PHONY: help build install uninstall try test lint fmt man bench clean
+.PHONY: help build install uninstall try test lint fmt man bench fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -50,6 +50,14 @@ fmt: ## format the code
 
 man: ## write the man pages anew from the commands
 	UPDATE=1 $(CARGO) test --locked --test it man::
+
+FUZZ_SECONDS ?= 30
+fuzz: ## fuzz the content scanner and the baseline parser for FUZZ_SECONDS each (cargo install cargo-fuzz)
+	@if ! $(CARGO) fuzz --version >/dev/null 2>&1; then \
+		echo "SKIPPED: fuzz: cargo-fuzz is not installed (cargo install cargo-fuzz)"; exit 0; fi; \
+	for target in content baseline; do \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 || exit 1; \
+	done
 
 bench: ## the figures, as ratios measured in one run
 	$(CARGO) bench --locked $(foreach b,$(sort $(basename $(notdir $(wildcard tests/bench/*.rs)))),--bench $(b))

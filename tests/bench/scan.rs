@@ -1,0 +1,138 @@
+//! The scanner beside its peers: `make bench`, or `cargo bench --bench scan`.
+//!
+//! `COOP_PEERS` names a directory with the programs of the peers (gitleaks, betterleaks, kingfisher, ripsecrets; what is not
+//! there is left out), `COOP_BENCH_TREE` a large source tree (Debian's linux-source, unpacked), `COOP_BENCH_HISTORY` a git
+//! repository with a long history. The staged check makes its own repository. CPU seconds are user and system together.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+struct Cost {
+    cpu: f64,
+    wall: f64,
+    memory: f64,
+}
+
+fn var(name: &str) -> Option<PathBuf> {
+    #[allow(clippy::disallowed_methods)] // a program of its own, not the library
+    std::env::var_os(name).map(PathBuf::from)
+}
+
+/// Best of `rounds` by CPU, through GNU time.
+fn measure(rounds: usize, dir: &Path, program: &Path, args: &[&str]) -> Option<Cost> {
+    let mut best: Option<Cost> = None;
+    for _ in 0..rounds {
+        let start = Instant::now();
+        let mut command = Command::new("/usr/bin/time");
+        command.args(["-f", "%U %S %M"]).arg(program).args(args).current_dir(dir);
+        let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output().ok()?;
+        let wall = start.elapsed().as_secs_f64();
+        let text = String::from_utf8_lossy(&output.stderr);
+        let fields: Vec<f64> = text.lines().next_back()?.split(' ').filter_map(|f| f.parse().ok()).collect();
+        let [user, system, kilobytes] = fields[..] else { return None };
+        let cost = Cost { cpu: user + system, wall, memory: kilobytes / 1024.0 };
+        if best.as_ref().is_none_or(|b| cost.cpu < b.cpu) {
+            best = Some(cost);
+        }
+    }
+    best
+}
+
+fn row(what: &str, who: &str, cost: &Option<Cost>, ours: &Option<Cost>) {
+    match (cost, ours) {
+        (Some(c), Some(o)) => println!(
+            "{what:10} {who:22} {:8.3} CPU s {:8.2} s {:7.0} MB   {:.2} x our CPU",
+            c.cpu,
+            c.wall,
+            c.memory,
+            c.cpu / o.cpu.max(0.001)
+        ),
+        _ => println!("{what:10} {who:22} not measured"),
+    }
+}
+
+fn main() {
+    let ours = Path::new(env!("CARGO_BIN_EXE_git-coop-scan"));
+    let peers = var("COOP_PEERS");
+    let peer = |name: &str| peers.as_ref().map(|dir| dir.join(name)).filter(|p| p.is_file());
+    let temporary = tempfile::tempdir().expect("temporary directory");
+    let dir = temporary.path();
+    let report = dir.join("report.json");
+    let report = report.to_str().expect("UTF-8");
+
+    if let Some(tree) = var("COOP_BENCH_TREE") {
+        let tree = tree.to_str().expect("UTF-8");
+        let own = measure(3, dir, ours, &[tree]);
+        row("tree", "git coop scan", &own, &own);
+        for (name, args) in [
+            ("kingfisher", &["scan", tree, "--no-validate", "--no-update-check", "-o", report][..]),
+            ("betterleaks", &["dir", tree, "-r", report, "--no-banner"]),
+            ("gitleaks", &["dir", tree, "-r", report, "--no-banner"]),
+        ] {
+            if let Some(program) = peer(name) {
+                row("tree", name, &measure(1, dir, &program, args), &own);
+            }
+        }
+    } else {
+        println!("tree: skipped, COOP_BENCH_TREE names none");
+    }
+    if let Some(history) = var("COOP_BENCH_HISTORY") {
+        let cache = history.join(".git/coop");
+        let _ = std::fs::remove_dir_all(&cache); // the first run has none
+        let first = measure(1, &history, ours, &["--history"]);
+        row("history", "git coop scan", &first, &first);
+        row("history", "the second time", &measure(3, &history, ours, &["--history"]), &first);
+        for (name, args) in [
+            ("betterleaks", &["git", ".", "-r", report, "--no-banner"][..]),
+            ("gitleaks", &["git", ".", "-r", report, "--no-banner"]),
+        ] {
+            if let Some(program) = peer(name) {
+                row("history", name, &measure(1, &history, &program, args), &first);
+            }
+        }
+    } else {
+        println!("history: skipped, COOP_BENCH_HISTORY names none");
+    }
+    let repo = staged(dir);
+    let own = measure(9, &repo, ours, &["--staged"]);
+    row("staged", "git coop scan", &own, &own);
+    row("staged", "git diff --cached", &measure(9, &repo, Path::new("git"), &["diff", "--cached"]), &own);
+    for (name, args) in [
+        ("betterleaks", &["git", "--staged", "."][..]),
+        ("gitleaks", &["git", "--pre-commit", "--staged", "."]),
+        ("kingfisher", &["scan", ".", "--staged", "--no-validate"]),
+    ] {
+        if let Some(program) = peer(name) {
+            row("staged", name, &measure(3, &repo, &program, args), &own);
+        }
+    }
+}
+
+/// 50,000 files in the index, five of them staged with 40 new lines each.
+fn staged(dir: &Path) -> PathBuf {
+    let repo = dir.join("repo");
+    for d in 0..500 {
+        let sub = repo.join(format!("d{}/e{}", d / 25, d % 25));
+        std::fs::create_dir_all(&sub).expect("directory");
+        for f in 0..100 {
+            std::fs::write(sub.join(format!("f{f}")), format!("file {d} {f}\n")).expect("file");
+        }
+    }
+    let git = |args: &[&str]| {
+        let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"];
+        assert!(
+            Command::new("git").args(identity).args(args).current_dir(&repo).status().expect("git").success(),
+            "git {args:?}"
+        );
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "x"]);
+    for f in 0..5 {
+        let lines: String = (0..40).map(|n| format!("let value_{n} = compute({n}, \"text {n}\");\n")).collect();
+        std::fs::write(repo.join(format!("d{f}/e{f}/f{f}")), lines).expect("file");
+    }
+    git(&["add", "."]);
+    repo
+}
