@@ -20,17 +20,17 @@ pub struct Branch {
     pub checked_out: Option<PathBuf>,
 }
 
-/// Looks a branch up by its full name; `None` where there is none.
-pub fn branch(repo: &Repo, env: &Env, name: &str) -> Result<Option<Branch>> {
-    let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)";
-    let out = Git::new(repo, env).args(["for-each-ref", format, name]).read()?;
+/// Looks a branch up by its full name, or with `None` the one that is checked out here; `None` where there is none.
+pub fn branch(repo: &Repo, env: &Env, name: Option<&str>) -> Result<Option<Branch>> {
+    let format = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(worktreepath)";
+    let out = Git::new(repo, env).args(["for-each-ref", format, name.unwrap_or("refs/heads")]).read()?;
     for line in out.split(|b| *b == b'\n') {
         let text = String::from_utf8_lossy(line);
-        if let [full, tip, path] = text.split('\0').collect::<Vec<_>>().as_slice()
-            && *full == name
+        if let [head, full, tip, path] = text.split('\0').collect::<Vec<_>>().as_slice()
+            && name.map_or(*head == "*", |name| *full == name)
         {
             let checked_out = (!path.is_empty()).then(|| PathBuf::from(path));
-            return Ok(Some(Branch { name: name.to_owned(), tip: Oid::parse(tip)?, checked_out }));
+            return Ok(Some(Branch { name: (*full).to_owned(), tip: Oid::parse(tip)?, checked_out }));
         }
     }
     Ok(None)

@@ -4,7 +4,7 @@
 //! private ref and moved into place by compare-and-swap, several refs at once.
 
 use crate::env::Env;
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::git::refs::{self, Edit, Old, Outcome};
 use crate::git::{Git, Oid, Repo};
 
@@ -28,11 +28,13 @@ pub fn write(repo: &Repo, env: &Env, ident: &str, id: &str, notes: &[Notes], mor
     for _ in 0..8 {
         let mut stream = Vec::new();
         let mut edits = more.to_vec();
+        let (mut marks, mut privates) = (0, Vec::new());
         let olds = refs::list(repo, env, &["refs/notes/coop"])?;
         for set in notes.iter().filter(|set| !set.lines.is_empty()) {
             let old = olds.iter().find(|(ref_name, _)| *ref_name == name(set.kind)).map(|(_, oid)| oid.clone());
             let private = format!("refs/coop/notes-{id}/{}", set.kind);
-            stream.extend_from_slice(format!("commit {private}\ncommitter {ident}\n").as_bytes());
+            marks += 1;
+            stream.extend_from_slice(format!("commit {private}\nmark :{marks}\ncommitter {ident}\n").as_bytes());
             let subject = format!("coop: {} notes", set.kind);
             stream.extend_from_slice(format!("data {}\n{subject}\n", subject.len()).as_bytes());
             if let Some(old) = &old {
@@ -42,12 +44,18 @@ pub fn write(repo: &Repo, env: &Env, ident: &str, id: &str, notes: &[Notes], mor
                 let line = format!("{}\n", crate::ui::text::printable(line));
                 stream.extend_from_slice(format!("N inline {commit}\ndata {}\n{line}\n", line.len()).as_bytes());
             }
+            stream.extend_from_slice(format!("get-mark :{marks}\n").as_bytes());
+            privates.push(private);
             edits.push(Edit { name: name(set.kind), old: Old::from(old), new: None });
         }
+        let mut made: Vec<(String, Oid)> = Vec::new();
         if !stream.is_empty() {
-            Git::isolated(repo, env).args(["fast-import", "--quiet", "--date-format=raw"]).input(stream).read()?;
+            let git = Git::isolated(repo, env).args(["fast-import", "--quiet", "--date-format=raw"]);
+            let said = String::from_utf8(git.input(stream).read()?).or_bug("git fast-import printed no ids")?;
+            for (private, id) in privates.into_iter().zip(said.lines()) {
+                made.push((private, Oid::parse(id)?));
+            }
         }
-        let made = refs::list(repo, env, &[&format!("refs/coop/notes-{id}")])?;
         for edit in edits.iter_mut().filter(|e| e.new.is_none() && e.name.starts_with("refs/notes/coop/")) {
             let kind = edit.name.rsplit('/').next().unwrap_or_default();
             edit.new = made.iter().find(|(n, _)| n.ends_with(&format!("/{kind}"))).map(|(_, oid)| oid.clone());

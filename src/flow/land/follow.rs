@@ -32,18 +32,19 @@ pub fn follow(coop: &Coop, old: &Oid, new: &Oid) -> Result<std::result::Result<(
     checkout::checkout(&coop.repo, &coop.env, old, new)
 }
 
-/// Finishes landings of which the branch has moved and this checkout has not followed. Says what it did.
-pub fn pending(coop: &Coop) -> Result<()> {
+/// Finishes landings of which the branch has moved and this checkout has not followed. Says what it did. Gives all
+/// forks as they are afterwards.
+pub fn pending(coop: &Coop) -> Result<Vec<Fork>> {
     let here = coop.repo.work_tree.to_string_lossy().into_owned();
-    let forks = Fork::all(&coop.repo, &coop.env)?;
-    for mut fork in forks.into_iter().filter(|f| f.get("Follow") == Some(here.as_str())) {
+    let mut forks = Fork::all(&coop.repo, &coop.env)?;
+    for fork in forks.iter_mut().filter(|f| f.get("Follow") == Some(here.as_str())) {
         let id = |key: &str| fork.get(key).and_then(|oid| Oid::parse(oid).ok());
         let (Some(old), Some(new)) = (id("Follow-From"), id("Follow-To")) else { continue };
-        let said = finish(coop, &fork, &old, &new)?;
+        let said = finish(coop, fork, &old, &new)?;
         match said {
             Ok(what) => {
                 eprintln!("note: {what}");
-                keep(&mut fork);
+                keep(fork);
                 fork.record(&Store::open(&coop.repo, &coop.env)?, &what, Vec::new())?;
             }
             Err(why) => {
@@ -58,7 +59,7 @@ pub fn pending(coop: &Coop) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(forks)
 }
 
 fn finish(coop: &Coop, fork: &Fork, old: &Oid, new: &Oid) -> Result<std::result::Result<String, String>> {

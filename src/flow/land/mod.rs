@@ -106,8 +106,11 @@ pub(super) fn test_abort(coop: &Coop, step: &str) {
 /// Lands one fork.
 pub fn land(coop: &Coop, name: &ForkName, options: &Options, ask: &mut dyn Ask) -> Result<Landed> {
     let lock = super::fork::take(coop, name)?;
-    follow::pending(coop)?;
-    let mut fork = Fork::load(&coop.repo, &coop.env, name)?;
+    let known = follow::pending(coop)?.into_iter().find(|fork| fork.name == *name);
+    let mut fork = match known {
+        Some(fork) => fork,
+        None => Fork::load(&coop.repo, &coop.env, name)?,
+    };
     match fork.state {
         ForkState::Working => super::fork::work::mend(coop, &coop.runtime()?, &mut fork)?,
         ForkState::Landing => eprintln!("note: the last landing of '{name}' was interrupted before anything moved"),

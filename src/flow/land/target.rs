@@ -1,8 +1,8 @@
 //! Where a landing goes, and whether the checkout there may follow. Everything is known before anything moves.
 
 use crate::error::{Error, Result};
+use crate::git::Oid;
 use crate::git::follow::{self, Branch};
-use crate::git::{Oid, refs};
 use crate::ui::text::{count, printable_bytes};
 
 use super::super::Coop;
@@ -26,15 +26,13 @@ impl Target {
 /// The branch named `into`, or the current one. Errors: exit 2 for a detached HEAD, an unknown branch, and one
 /// that another work tree has checked out.
 pub fn find(coop: &Coop, into: Option<&str>) -> Result<Target> {
-    let name = match into {
-        Some(name) => format!("refs/heads/{}", name.trim_start_matches("refs/heads/")),
-        None => refs::head_branch(&coop.repo, &coop.env)?.ok_or_else(|| {
-            Error::usage("HEAD is on no branch").hint("git coop merge NAME --into BRANCH, or git switch BRANCH first")
-        })?,
-    };
-    let short = name.trim_start_matches("refs/heads/").to_owned();
-    let branch = follow::branch(&coop.repo, &coop.env, &name)?
-        .ok_or_else(|| Error::usage(format!("no branch '{short}'")).hint("git branch lists them"))?;
+    let name = into.map(|name| format!("refs/heads/{}", name.trim_start_matches("refs/heads/")));
+    let branch = follow::branch(&coop.repo, &coop.env, name.as_deref())?.ok_or_else(|| match into {
+        Some(into) => Error::usage(format!("no branch '{into}'")).hint("git branch lists them"),
+        None => Error::usage("HEAD is on no branch that has a commit")
+            .hint("git coop merge NAME --into BRANCH, or git switch BRANCH first"),
+    })?;
+    let short = branch.name.trim_start_matches("refs/heads/").to_owned();
     let here = match &branch.checked_out {
         None => false,
         Some(path) if path.canonicalize().ok().as_ref() == Some(&coop.repo.work_tree) => true,
