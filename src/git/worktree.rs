@@ -11,6 +11,7 @@ use super::{Git, Oid, Repo};
 /// Registers `path` as a linked work tree, detached at `commit`, with nothing checked out.
 /// Gives the work tree's own git directory. `path` must not exist or be empty.
 pub fn add(repo: &Repo, env: &Env, path: &Path, commit: &Oid) -> Result<PathBuf> {
+    let _turn = take_turn(repo)?;
     let output = Git::new(repo, env)
         .args(["worktree", "add", "--quiet", "--detach", "--no-checkout", "--"])
         .arg(path)
@@ -27,6 +28,17 @@ pub fn add(repo: &Repo, env: &Env, path: &Path, commit: &Oid) -> Result<PathBuf>
             .hint("git coop config coop.forkRoot DIR puts forks elsewhere"));
     }
     git_dir_of(repo, path)
+}
+
+/// Held while git adds a work tree: it reads the metadata of all others, and fails on one that another git is
+/// just writing (`failed to read …/commondir: Success`).
+fn take_turn(repo: &Repo) -> Result<std::fs::File> {
+    let dir = repo.coop_dir().join("locks");
+    std::fs::create_dir_all(&dir).context(Kind::Usage, format!("cannot write '{}'", dir.display()))?;
+    let path = dir.join("worktrees");
+    let file = std::fs::File::create(&path).context(Kind::Usage, format!("cannot write '{}'", path.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).or_bug("cannot lock the list of work trees")?;
+    Ok(file)
 }
 
 /// The git directory of the linked work tree at `path`, read from the host's own list of work trees
