@@ -67,7 +67,7 @@ fn main() {
         row("tree", "git coop scan", &own, &own);
         for (name, args) in [
             ("kingfisher", &["scan", tree, "--no-validate", "--no-update-check", "-o", report][..]),
-            ("betterleaks", &["dir", tree, "-r", report, "--no-banner"]),
+            ("betterleaks", &["dir", tree, "-o", report]),
             ("gitleaks", &["dir", tree, "-r", report, "--no-banner"]),
         ] {
             if let Some(program) = peer(name) {
@@ -83,10 +83,9 @@ fn main() {
         let first = measure(1, &history, ours, &["--history"]);
         row("history", "git coop scan", &first, &first);
         row("history", "the second time", &measure(3, &history, ours, &["--history"]), &first);
-        for (name, args) in [
-            ("betterleaks", &["git", ".", "-r", report, "--no-banner"][..]),
-            ("gitleaks", &["git", ".", "-r", report, "--no-banner"]),
-        ] {
+        for (name, args) in
+            [("betterleaks", &["git", ".", "-o", report][..]), ("gitleaks", &["git", ".", "-r", report, "--no-banner"])]
+        {
             if let Some(program) = peer(name) {
                 row("history", name, &measure(1, &history, &program, args), &first);
             }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::git::Repo;
 use crate::git::blobs::ObjectId;
+use crate::secret::scan::Scanner;
 
 const MAGIC: &[u8; 8] = b"coopscn1";
 
@@ -35,9 +36,9 @@ struct Tail {
     places: Places,
 }
 
-/// The file of `repo` for the rule set with `hash`.
-pub fn file(repo: &Repo, hash: u64) -> PathBuf {
-    repo.coop_dir().join(format!("scan-{hash:016x}"))
+/// The file of `repo` for the rules and the least confidence of `scanner`.
+pub fn file(repo: &Repo, scanner: &Scanner) -> PathBuf {
+    repo.coop_dir().join(format!("scan-{:016x}-{}", scanner.rules().hash(), scanner.least().word()))
 }
 
 /// Reads the cache; an empty one if it is not there or not whole.

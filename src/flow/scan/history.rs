@@ -11,7 +11,7 @@ use crate::git::blobs::{Blobs, ObjectId};
 use crate::git::introduced::{Introduced, commits, introduced};
 use crate::git::store::{Store, missing, tips};
 use crate::git::{Git, Repo};
-use crate::secret::scan::{Confidence, RuleSet, Scanner, scan_all};
+use crate::secret::scan::{RuleSet, Scanner, scan_all};
 
 use super::cache::{self, Cache, Places};
 use super::{Collector, Request, threads};
@@ -37,7 +37,7 @@ pub(super) fn range(
         |why| collector.done(b"".as_bstr(), None, Err(why)),
     );
     // what an earlier scan of the history found clean is clean
-    let known = cache::load(&cache::file(repo, scanner.rules().hash())).clean;
+    let known = cache::load(&cache::file(repo, scanner)).clean;
     items.retain(|item| known.binary_search(&item.blob).is_err());
     scan_blobs(request, scanner, collector, &blobs, items);
     Ok(())
@@ -64,10 +64,10 @@ fn scan_blobs(
 pub(super) fn all(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collector: &Collector<'_>) -> Result<()> {
     let tips = tips(repo, request.env)?;
     let blobs = Blobs::open(repo)?;
-    let path = cache::file(repo, scanner.rules().hash());
+    let path = cache::file(repo, scanner);
     let mut cache = cache::load(&path);
     // nothing is accepted here, so that what is remembered as clean is clean under any policy
-    let strict = Scanner::new(RuleSet::built_in()).reporting_from(Confidence::Low).honouring_comments(false);
+    let strict = Scanner::new(RuleSet::built_in()).reporting_from(scanner.least()).honouring_comments(false);
     let found: Mutex<HashSet<ObjectId>> = Mutex::default();
     let mut present = Vec::new();
     let gaps =

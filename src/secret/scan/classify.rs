@@ -196,6 +196,10 @@ fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Optio
     if letters == 0 || s.space > 0 && l.noise == 0 || is_uuid(value) || value.starts_with(b"0x") {
         return None;
     }
+    // a command in backticks, the address that anonymous FTP asks for
+    if s.space > 0 && value.contains(&b'$') || is_address(value) {
+        return None;
+    }
     if !place.quoted {
         // unquoted text is an expression unless it looks like nothing that an expression could be
         let identifier = s.other == 0 && s.digit == 0;
@@ -228,6 +232,16 @@ fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Optio
         return None;
     }
     Some(confidence)
+}
+
+/// `name@host.tld`.
+fn is_address(value: &[u8]) -> bool {
+    let Some(at) = value.iter().position(|b| *b == b'@') else { return false };
+    let host = &value[at + 1..];
+    let dot = host.iter().rposition(|b| *b == b'.');
+    dot.is_some_and(|dot| {
+        host.len() - dot <= 5 && host[dot + 1..].iter().all(u8::is_ascii_lowercase) && host.len() > dot + 2
+    }) && host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
 }
 
 /// A symbol between two letters or digits, as in `super$ecret`.

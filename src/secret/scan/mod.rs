@@ -33,4 +33,4 @@ pub use rules::{Rule, RuleSet};
 pub use scanner::{Scanned, Scanner, scan_all};
 
 /// Counted up when the code finds other things in the same bytes: part of the cache key.
-pub const ENGINE: u32 = 1;
+pub const ENGINE: u32 = 2;

@@ -63,6 +63,10 @@ impl Scanner {
         self.inline = yes;
         self
     }
+    /// The least confidence that it reports.
+    pub fn least(&self) -> Confidence {
+        self.least
+    }
     /// The rules it runs.
     pub fn rules(&self) -> &RuleSet {
         self.engine.rules()
