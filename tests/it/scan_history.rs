@@ -143,7 +143,7 @@ fn hook_stops_a_commit_and_leaves_others_alone() {
         assert_eq!(world.coop(&repo, ["init", "--hooks"]).code, 0);
     }
     let text = fs::read_to_string(&hook).expect("hook");
-    assert_eq!(text.matches(">>> git coop scan >>>").count(), 1);
+    assert_eq!(text.matches(">>> git coop >>>").count(), 1);
     // in a linked work tree too, and with a part of the files only
     world.git(&repo, ["worktree", "add", "-q", "../linked", "-b", "linked"]);
     for dir in [repo.clone(), world.root().join("linked")] {

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use aho_corasick::packed;
-use bstr::ByteSlice as _;
 use memchr::memmem;
 
 use super::checksum::{Check, Verdict};
@@ -252,7 +251,7 @@ impl Engine {
         }
         let shown = if rule.before.is_some() { 0 } else { prefix.len() };
         let token = &text[start..end];
-        let confidence = if token.find(b"EXAMPLE").is_some() || token.find(b"example").is_some() {
+        let confidence = if rule.check == Check::AwsId && token.ends_with(b"EXAMPLE") {
             Confidence::Low
         } else {
             checked(rule, token, shown)
