@@ -117,8 +117,11 @@ pub fn list(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<Vec<(String, Oi
     Ok(list_with_head(repo, env, patterns)?.0)
 }
 
+/// Names and what they point at.
+type Refs = Vec<(String, Oid)>;
+
 /// As [`list`], and the branch that is checked out, if it is among them (`%(HEAD)`).
-pub fn list_with_head(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<(Vec<(String, Oid)>, Option<String>)> {
+pub fn list_with_head(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<(Refs, Option<String>)> {
     let format = "--format=%(HEAD)%(objectname) %(refname)";
     let text = Git::new(repo, env).args(["for-each-ref", format]).args(patterns).line()?;
     let (mut refs, mut head) = (Vec::new(), None);

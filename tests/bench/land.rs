@@ -36,7 +36,7 @@ fn environment(temp: &Path) -> Env {
         "[user]\n\tname = Bench\n\temail = bench@example.com\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n",
     )
     .expect("configuration");
-    let path = std::env::var("PATH").expect("PATH");
+    let path = Env::of_process().str("PATH").expect("PATH").to_owned();
     let home = temp.display().to_string();
     Env::from_pairs([
         ("PATH", path),
@@ -141,9 +141,9 @@ fn coop(env: &Env, dir: &Path) -> Coop {
 
 fn rebases(env: &Env, temp: &Path, rounds: usize, quick: bool) {
     let dir = temp.join("history");
-    match std::env::var("COOP_BENCH_HISTORY") {
-        Ok(source) => drop(git(env, temp, &["clone", "-q", "--no-hardlinks", &source, "history"])),
-        Err(_) => repository(env, &dir, 1_100),
+    match Env::of_process().str("COOP_BENCH_HISTORY") {
+        Some(source) => drop(git(env, temp, &["clone", "-q", "--no-hardlinks", source, "history"])),
+        None => repository(env, &dir, 1_100),
     }
     let head = git(env, &dir, &["rev-parse", "HEAD"]);
     for count in if quick { vec![100] } else { vec![100, 1_000] } {

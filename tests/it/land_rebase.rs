@@ -232,7 +232,7 @@ fn the_time_limit_is_a_conflict_that_says_so() {
     let repo = Repo::discover(&both.dir, &env).expect("repository");
     let options = Options { each: Duration::ZERO, ..Options::new(COMMITTER) };
     let (onto, head) = (Oid::parse(&onto).expect("id"), Oid::parse(&head).expect("id"));
-    match rebase(&repo, &env, &onto, &[head.clone()], &options).expect("runs") {
+    match rebase(&repo, &env, &onto, std::slice::from_ref(&head), &options).expect("runs") {
         Rebased::Conflict(conflict) => {
             assert!(conflict.timed_out && conflict.commit == head && conflict.paths.is_empty())
         }

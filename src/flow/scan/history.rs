@@ -73,10 +73,10 @@ pub(super) fn all(request: &Request<'_>, repo: &Repo, scanner: &Scanner, collect
     let gaps =
         Store::of(repo)?.visit(&blobs, &cache.clean, &mut present, request.cancel, threads(), &|id, bytes| {
             let scanned = strict.scan_buffer(b"".as_bstr(), bytes);
-            if !scanned.findings.is_empty() {
-                if let Ok(mut found) = found.lock() {
-                    found.insert(id);
-                }
+            if !scanned.findings.is_empty()
+                && let Ok(mut found) = found.lock()
+            {
+                found.insert(id);
             }
             collector.seen(scanned.bytes);
         })?;

@@ -59,7 +59,7 @@ pub(super) fn scan(
     }
     scan_all(scanner, items, threads(), request.cancel, load, |item, scanned| match scanned {
         // a file may vanish between listing and reading, as any build does to its files
-        Err(err) if err.kind() == io::ErrorKind::NotFound && !item.file.symlink_metadata().is_ok() => {
+        Err(err) if err.kind() == io::ErrorKind::NotFound && item.file.symlink_metadata().is_err() => {
             collector.skipped("vanished while scanning")
         }
         Err(err) if err.kind() == io::ErrorKind::Unsupported => collector.skipped("not a regular file"),

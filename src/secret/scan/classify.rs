@@ -215,11 +215,10 @@ fn password(value: &[u8], s: Shape, l: language::Letters, place: Place) -> Optio
         }
     }
     let strong_other = s.other > 0 && value.len() >= 6;
-    let confidence = if l.noise >= 4 && (value.len() >= 6) {
-        Confidence::Medium
-    } else if s.digit > 0 && value.len() >= 6 && (l.wordy == 0 || s.digit >= 2 || strong_other) {
-        Confidence::Medium
-    } else if strong_other && letters >= 3 && (s.digit > 0 || s.upper > 0 && s.lower > 0 || interrupts(value)) {
+    let confidence = if l.noise >= 4 && value.len() >= 6
+        || s.digit > 0 && value.len() >= 6 && (l.wordy == 0 || s.digit >= 2 || strong_other)
+        || strong_other && letters >= 3 && (s.digit > 0 || s.upper > 0 && s.lower > 0 || interrupts(value))
+    {
         Confidence::Medium
     } else {
         return None;

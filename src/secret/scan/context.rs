@@ -17,10 +17,8 @@ pub fn words(text: &[u8], upto: usize) -> Vec<Vec<u8>> {
     let mut last = b' ';
     for &byte in &text[line..upto] {
         let hump = byte.is_ascii_uppercase() && last.is_ascii_lowercase();
-        if !byte.is_ascii_alphanumeric() || hump {
-            if singles.last().is_some_and(|w| !w.is_empty()) {
-                singles.push(Vec::new());
-            }
+        if (!byte.is_ascii_alphanumeric() || hump) && singles.last().is_some_and(|w| !w.is_empty()) {
+            singles.push(Vec::new());
         }
         if byte.is_ascii_alphanumeric() {
             if singles.is_empty() {

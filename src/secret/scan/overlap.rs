@@ -13,7 +13,7 @@ fn rank(hit: &Hit) -> (u8, u8, usize) {
 
 /// Sorts by position and drops what overlaps something better.
 pub fn resolve(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by(|a, b| (a.span.start, a.span.end).cmp(&(b.span.start, b.span.end)));
+    hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
     let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {
         match kept.last_mut() {

@@ -192,7 +192,7 @@ pub fn is_stand_in(value: &[u8]) -> bool {
     let bare = lower.trim_end_with(|c| c.is_ascii_digit() || c == '!' || c == '.' || c == '_' || c == '-');
     WHOLE.contains(&lower)
         || WHOLE.contains(&bare) && lower.len() <= bare.len() + 4
-        || has_part(lower.as_ref())
+        || has_part(lower)
         || is_monotone(value)
 }
 

@@ -78,17 +78,11 @@ fn password_in_url(user: &[u8], password: &[u8], host: &[u8]) -> Option<Confiden
             | b"foo"
             | b"test"
     );
-    Some(
-        if stand_in
-            || user.eq_ignore_ascii_case(password)
-            || user.is_empty() && password.len() < 6
-            || ph::is_template(user) && stand_in
-        {
-            Confidence::Low
-        } else {
-            Confidence::Medium
-        },
-    )
+    Some(if stand_in || user.eq_ignore_ascii_case(password) || user.is_empty() && password.len() < 6 {
+        Confidence::Low
+    } else {
+        Confidence::Medium
+    })
 }
 
 fn classify_noise(value: &[u8]) -> usize {
