@@ -67,7 +67,7 @@ fn main() {
         row("tree", "git coop scan", &own, &own);
         for (name, args) in [
             ("kingfisher", &["scan", tree, "--no-validate", "--no-update-check", "-o", report][..]),
-            ("betterleaks", &["dir", tree, "-o", report]),
+            ("betterleaks", &[tree, "-o", report]),
             ("gitleaks", &["dir", tree, "-r", report, "--no-banner"]),
         ] {
             if let Some(program) = peer(name) {
