@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -16,8 +17,19 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `path` without waiting; `None` where another living process holds it.
+    /// Takes the lock at `path`; `None` where another living process holds it for more than a second: a
+    /// child that a killed process was just starting holds the lock until it has become its program.
     pub fn take(path: &Path) -> Result<Option<Lock>> {
+        for _ in 0..20 {
+            if let Some(lock) = Lock::at_once(path)? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(None)
+    }
+    /// As [`Lock::take`], without waiting.
+    pub fn at_once(path: &Path) -> Result<Option<Lock>> {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).context(Kind::Usage, format!("cannot write '{}'", dir.display()))?;
         }

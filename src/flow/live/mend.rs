@@ -34,7 +34,7 @@ pub fn directories(coop: &Coop, usable: &Usable) -> Result<()> {
     for entry in entries.flatten() {
         let id = entry.file_name().to_string_lossy().into_owned();
         let dir = entry.path();
-        let Some(_lock) = Lock::take(&dir.join("lock"))? else { continue };
+        let Some(_lock) = Lock::at_once(&dir.join("lock"))? else { continue };
         eprintln!("note: a run was ended without a chance to clean up; finishing it");
         boxes::stop(usable, &id)?;
         Scratch::finish_killed(coop, &dir)?;
