@@ -33,7 +33,7 @@ step 'runtimes' tests/fixtures/runtimes.sh start
 # one build for all targets; a failing target does not hide the next. A test that cannot run here says so in a
 # line "SKIPPED: reason", which cargo shows with the output of tests that passed; the rest of that is left out.
 step 'tests' "$cargo" test --locked --no-fail-fast -- --show-output 2>&1 | tee "$log/out" |
-	awk '/^successes:$/ { hide = 1 } /^failures:$|^test result: / { hide = 0 } !hide { print substr($0, 1, 400) }'
+	awk '/^successes:$/ { hide = 1 } /^failures:$|^test result: / { hide = 0 } !hide { print substr($0, 1, 400); fflush() }'
 [ "${PIPESTATUS[0]}" = 0 ] || bad=1
 grep '^SKIPPED: ' "$log/out" | sort | uniq -c >"$log/skips"
 if [ -s "$log/skips" ]; then
