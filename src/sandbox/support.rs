@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Result};
@@ -52,8 +54,12 @@ impl Support {
         if !self.dir_is_blank() {
             make_dir(&self.blank_dir, 0o555).or_bug(format!("cannot make '{}'", self.blank_dir.display()))?;
         }
-        if self.file_is_blank() && self.dir_is_blank() {
-            return Ok(());
+        for _ in 0..100 {
+            if self.file_is_blank() && self.dir_is_blank() {
+                return Ok(());
+            }
+            // another run is just making them, and has not set the permissions yet
+            std::thread::sleep(Duration::from_millis(10));
         }
         Err(Error::bug(format!("'{}' holds something that is not blank", self.root.display()))
             .hint(format!("rm -r '{}'", self.root.display())))
@@ -84,7 +90,9 @@ impl Support {
             return Ok(path);
         }
         make_dir(&dir, 0o755)?;
-        let part = dir.join(format!("{name}.{}.part", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed); // two boxes of one process start at once, too
+        let part = dir.join(format!("{name}.{}-{count}.part", std::process::id()));
         let _ = fs::remove_file(&part); // of a process with our number that died here
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&part)?;
         file.write_all(bytes)?;
@@ -112,6 +120,20 @@ fn make_dir(path: &Path, mode: u32) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_first_starts_at_once() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().expect("tempdir");
+            let root = dir.path().join("box");
+            std::thread::scope(|scope| {
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(|| Support::at(&root).prepare())).collect();
+                for one in all {
+                    one.join().expect("no panic").expect("prepared");
+                }
+            });
+        }
+    }
 
     #[test]
     fn a_blank_that_was_written_is_replaced_or_refused() {
