@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
+use super::signals::{LiveRules, OutcomeRule, UsageRule};
+
 /// One agent CLI, as its TOML file says it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,10 +31,13 @@ pub struct Definition {
     pub session: Session,
     /// How its structured output shows failures, for whatever drives it unattended.
     #[serde(default)]
-    pub outcome: Vec<Outcome>,
+    pub outcome: Vec<OutcomeRule>,
     /// How its structured output shows what a run used.
     #[serde(default)]
-    pub usage: Option<Usage>,
+    pub usage: Option<UsageRule>,
+    /// How its structured output shows what it does.
+    #[serde(default)]
+    pub live: LiveRules,
 }
 
 /// How an agent is installed.
@@ -226,76 +231,6 @@ pub struct Session {
     pub line_cwd: String,
 }
 
-/// How one kind of failure shows. All given conditions must hold; text that a model wrote is never one of them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Outcome {
-    /// What it means.
-    pub kind: OutcomeKind,
-    /// Exit code of the agent.
-    #[serde(default)]
-    pub exit: Option<i32>,
-    /// Dotted fields of one event of the structured output, and their values.
-    #[serde(default)]
-    pub event: BTreeMap<String, toml::Value>,
-    /// Dotted field of that event, whose text must begin with `starts`.
-    #[serde(default)]
-    pub field: String,
-    /// See `field`.
-    #[serde(default)]
-    pub starts: Vec<String>,
-    /// A line of standard error contains it.
-    #[serde(default)]
-    pub stderr: String,
-    /// Dotted field of the event: when the limit ends, in seconds since the epoch.
-    #[serde(default)]
-    pub reset_epoch: String,
-    /// Regular expression on `field` whose first group is the time in words, in the time zone of the box.
-    #[serde(default)]
-    pub reset_text: String,
-    /// Regular expression on `field` or the line of standard error whose first group is a number of seconds.
-    #[serde(default)]
-    pub reset_seconds: String,
-}
-
-/// What a failure means for whoever drives the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutcomeKind {
-    /// The account is used up until some time.
-    Limit,
-    /// A short-lived refusal: try again soon with the same account.
-    Busy,
-    /// The account is not signed in, or its credential does not work.
-    Auth,
-    /// The account has no money left.
-    Billing,
-    /// The conversation became too long.
-    Context,
-    /// The model or the request is wrong: trying again does not help.
-    Request,
-}
-
-/// Where a run's usage stands in the structured output: dotted fields of the last matching event.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Usage {
-    /// Fields that the event has, and their values.
-    pub event: BTreeMap<String, String>,
-    /// Input tokens.
-    #[serde(default)]
-    pub input: String,
-    /// Input tokens that came from a cache.
-    #[serde(default)]
-    pub cached: String,
-    /// Output tokens.
-    #[serde(default)]
-    pub output: String,
-    /// Cost in US dollars.
-    #[serde(default)]
-    pub cost: String,
-}
-
 impl Definition {
     /// Reads and checks one file. `origin` is what an error calls it. Errors: exit 2.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
@@ -358,10 +293,7 @@ impl Definition {
         if let Some(other) = home.refresh.iter().find(|r| !home.vault.contains(&r.path)) {
             return Err(format!("home.refresh path '{}' is not in home.vault", other.path));
         }
-        for pattern in self.outcome.iter().flat_map(|o| [&o.reset_text, &o.reset_seconds]) {
-            regex::Regex::new(pattern).map_err(|err| format!("outcome: {err}"))?;
-        }
-        Ok(())
+        self.outcome.iter().try_for_each(OutcomeRule::check)
     }
 }
 

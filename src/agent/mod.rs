@@ -12,12 +12,16 @@ pub mod definition;
 pub mod home;
 pub mod install;
 pub mod keys;
+pub mod limits;
 pub mod locate;
 mod merge;
+pub mod outcome;
 mod refresh;
 pub mod registry;
 pub mod session;
+pub mod signals;
 pub mod tree;
+pub mod usage;
 pub mod vault;
 
 pub use definition::Definition;

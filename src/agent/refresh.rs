@@ -34,9 +34,12 @@ fn is_later(old: Option<&Value>, new: Option<&Value>) -> bool {
     }
 }
 
-/// The value at a dotted path.
+/// The value at a dotted path; a number is a place in a list.
 pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, key| value.get(key))
+    path.split('.').try_fold(value, |value, key| match value {
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        _ => value.get(key),
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod land_review;
 mod land_support;
 mod land_verify;
 mod man;
+mod outcomes;
 mod profiles;
 mod scan;
 mod scan_history;

@@ -1,6 +1,7 @@
 //! Tests of what touches the disk: hostile homes, and programs in odd places.
 
 mod hostile;
+mod limits;
 mod places;
 mod roundtrip;
 
