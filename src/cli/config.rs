@@ -1,9 +1,12 @@
 //! `git coop config`.
 
+use std::os::unix::ffi::OsStrExt;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::flow::live::protect::Protected;
 use crate::flow::{Coop, shadows};
 use crate::git::Git;
 use crate::secret::shadow::{Kind, Shadow};
@@ -29,7 +32,7 @@ pub struct Args {
     /// Remove the setting from the repository's git configuration
     #[arg(long, requires = "key", conflicts_with = "value")]
     unset: bool,
-    /// List the paths of this work tree that are hidden from boxes, and why
+    /// List the paths of this work tree that are hidden from boxes or read-only in them, and why
     #[arg(long, conflicts_with_all = ["key", "forget_shadows"])]
     shadows: bool,
     /// Forget what was hidden before: only names and .coopignore as it is now count
@@ -88,7 +91,10 @@ impl Command for Args {
 fn list(coop: &Coop, json: bool) -> Result<u8> {
     let plan = shadows::plan(coop, &coop.repo.work_tree)?;
     let path = |s: &Shadow| printable_bytes(&s.path) + if s.kind == Kind::Dir { "/" } else { "" };
-    let rows: Vec<(String, String)> = plan.shadows.iter().map(|s| (path(s), s.why.to_string())).collect();
+    let mut rows: Vec<(String, String)> = plan.shadows.iter().map(|s| (path(s), s.why.to_string())).collect();
+    for path in Protected::plan(coop, &plan)?.read_only() {
+        rows.push((printable_bytes(path.as_os_str().as_bytes()), "read-only: git's configuration names it".into()));
+    }
     if json {
         let objects: Vec<_> = rows.iter().map(|(path, why)| serde_json::json!({"path": path, "why": why})).collect();
         out::json(&objects)?;

@@ -8,6 +8,7 @@ use crate::flow::Coop;
 use crate::git::Repo;
 use crate::git::config::{self, Config};
 use crate::settings::Settings;
+use crate::ui::text::printable;
 
 /// The surroundings of one command.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Context {
     pub fn settings(&self, repo: Option<&Repo>) -> Result<Settings> {
         match repo {
             Some(repo) => self.resolve(&config::read(repo, &self.env)?),
-            None => self.resolve(&Config::new()),
+            None => self.resolve(&Config::default()),
         }
     }
     /// Everything about the repository around the current directory.
@@ -40,9 +41,12 @@ impl Context {
         let repo = self.repo()?;
         let config = config::read(&repo, &self.env)?;
         let settings = self.resolve(&config)?;
-        Ok(Coop::new(&self.env, repo, &config, settings))
+        Ok(Coop::new(&self.env, repo, config, settings))
     }
     fn resolve(&self, git: &Config) -> Result<Settings> {
+        for setting in &git.refused {
+            eprintln!("warning: {} is ignored: a file of the work tree cannot configure coop", printable(setting));
+        }
         let file = match std::fs::read_to_string(self.env.config_dir().join("coop.conf")) {
             Ok(text) => text,
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => String::new(),

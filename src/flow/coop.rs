@@ -20,15 +20,17 @@ pub struct Coop {
     pub repo: Repo,
     /// Facts of it.
     pub shape: Shape,
+    /// What git's configuration says.
+    pub config: Config,
     /// Resolved settings.
     pub settings: Settings,
 }
 
 impl Coop {
     /// `repo` with its configuration, and settings resolved from it.
-    pub fn new(env: &Env, repo: Repo, config: &Config, settings: Settings) -> Coop {
-        let shape = Shape::of(&repo, env, config);
-        Coop { env: env.clone(), repo, shape, settings }
+    pub fn new(env: &Env, repo: Repo, config: Config, settings: Settings) -> Coop {
+        let shape = Shape::of(&repo, env, &config);
+        Coop { env: env.clone(), repo, shape, config, settings }
     }
 
     /// The runtime that holds boxes here: the forced one, or the first that works.

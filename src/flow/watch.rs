@@ -14,7 +14,7 @@ use crate::sandbox::boxes;
 use crate::sandbox::runtime::Usable;
 use crate::secret::shadow::Plan;
 
-/// The hidden paths of one box with the files that stood there when it started.
+/// The hidden and the read-only paths of one box with the files that stood there when it started.
 #[derive(Debug)]
 pub struct Watch {
     hidden: Vec<(PathBuf, (u64, u64))>,
@@ -28,12 +28,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Remembers what stands at each hidden path.
-    pub fn new(tree: &Path, plan: &Plan) -> Watch {
+    /// Remembers what stands at each hidden path, and at each of `read_only`.
+    pub fn new<'a>(tree: &Path, plan: &Plan, read_only: impl Iterator<Item = &'a PathBuf>) -> Watch {
         let hidden = plan
             .shadows
             .iter()
             .map(|shadow| tree.join(OsStr::from_bytes(&shadow.path)))
+            .chain(read_only.map(|path| tree.join(path)))
             .filter_map(|path| Some((identity(&path)?, path)))
             .map(|(id, path)| (path, id))
             .collect();

@@ -33,6 +33,8 @@ pub struct Workspace {
     pub objects: PathBuf,
     /// Stores that `objects` borrows from, seen in a box at their own paths.
     pub alternates: Vec<PathBuf>,
+    /// Mounts that hold parts of the tree in place, right on top of it.
+    pub held: Vec<Mount>,
     /// Who boxes run as.
     pub owner: User,
 }
@@ -46,6 +48,9 @@ impl Workspace {
     pub fn mounts(&self, plan: &Plan, read_only: bool) -> Vec<Mount> {
         let mut mounts =
             vec![Mount::Bind { source: self.tree.clone(), target: self.tree.clone(), writable: !read_only }];
+        if !read_only {
+            mounts.extend(self.held.iter().cloned());
+        }
         let dot_git = self.tree.join(".git");
         match &self.dot_git {
             DotGit::Directory => mounts.push(Mount::rw(&self.private, dot_git)),

@@ -16,6 +16,7 @@ pub mod index;
 pub mod init;
 pub mod introduced;
 pub mod merge3;
+pub mod named;
 pub mod objects;
 pub mod oid;
 pub mod pack_out;

@@ -70,7 +70,7 @@ impl Shape {
             excludes_file: excludes(get("core.excludesfile"), env),
             editor: get("core.editor"),
             sign: on("commit.gpgsign"),
-            lfs: config.keys().any(|key| key.starts_with("filter.lfs.")),
+            lfs: config.iter().any(|(key, _)| key.starts_with("filter.lfs.")),
         }
     }
 

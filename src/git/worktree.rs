@@ -1,11 +1,14 @@
 //! Linked work trees for forks: git makes and removes the metadata, which is the host's own and never
 //! seen by a box; HEAD and index of it follow what was imported.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
 
+use super::config::Config;
+use super::named::Named;
 use super::{Git, Oid, Repo};
 
 /// Registers `path` as a linked work tree, detached at `commit`, with nothing checked out.
@@ -79,6 +82,63 @@ pub fn follow(tree: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<bool> {
         Git::isolated(tree, env).args(["read-tree", new.as_str()]).read()?;
     }
     Ok(true)
+}
+
+/// Keeps git on the host from running what lies in the linked work tree `tree`, which boxes write: hooks, filters and
+/// other programs that the user's configuration names by a path relative to a work tree. They are overridden in the
+/// configuration of this work tree alone (`git help worktree`, "configuration file"); it is switched on in the
+/// repository where it is not yet, only where there is something to override.
+pub fn hold_off(tree: &Repo, env: &Env, config: &Config, named: &[Named]) -> Result<()> {
+    let keys: BTreeSet<&str> = named.iter().filter(|one| !one.fixed).map(|one| one.key.as_str()).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let file = |name: &std::path::Path, args: &[&str]| {
+        let git = Git::isolated(tree, env).arg("config").arg("--file").arg(name).args(args);
+        git.output().map(|output| output.status.success())
+    };
+    let common = tree.common_dir.join("config");
+    if !config.get("extensions.worktreeconfig").is_some_and(|value| value == "true") {
+        // what must not hold in every work tree moves to the main one's file, as the manual asks
+        for key in ["core.bare", "core.worktree"] {
+            let value = config.get(key).filter(|value| key != "core.bare" || *value == "true");
+            if let Some(value) = value {
+                file(&tree.common_dir.join("config.worktree"), &[key, value])?;
+                file(&common, &["--unset-all", key])?;
+            }
+        }
+        let _turn = take_turn(tree)?;
+        if !file(&common, &["extensions.worktreeConfig", "true"])? {
+            return Err(Error::usage("cannot switch on the configuration of work trees, which forks need here")
+                .hint("git config extensions.worktreeConfig true"));
+        }
+    }
+    let own = tree.git_dir.join("config.worktree");
+    for key in keys {
+        for (key, value) in override_of(key) {
+            if !file(&own, &["--replace-all", &key, value])? {
+                return Err(Error::usage(format!("cannot write '{}'", own.display())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in a fork for a program of its tree: nothing where git can do without, a program that passes its input
+/// through for a filter, and one that fails for the rest.
+fn override_of(key: &str) -> Vec<(String, &'static str)> {
+    let (section, last) = (key.split('.').next().unwrap_or(key), key.rsplit('.').next().unwrap_or(key));
+    let set = |value| vec![(key.to_owned(), value)];
+    match (section, last) {
+        ("core", "hookspath") => set("/dev/null"),
+        ("core", "fsmonitor") => set("false"),
+        ("core", "pager") | ("pager", _) => set("cat"),
+        ("credential", _) => set(""),
+        ("filter", "process") => set(""),
+        ("filter", _) => set("cat"),
+        ("alias", _) => set("!false"),
+        _ => set("false"),
+    }
 }
 
 fn refs_head(tree: &Repo, env: &Env) -> Result<Option<Oid>> {

@@ -68,7 +68,7 @@ fn coop(path: &Path) -> Coop {
     settings.set("COOP_EGRESS", "none").expect("setting");
     let repo = Repo::discover(path, &env).expect("repository");
     let config = coop::git::config::read(&repo, &env).expect("configuration");
-    Coop::new(&env, repo, &config, settings)
+    Coop::new(&env, repo, config, settings)
 }
 
 fn seed(path: &Path, rounds: usize) {

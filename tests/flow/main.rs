@@ -8,6 +8,7 @@ mod hostile;
 mod kill;
 mod land_gate;
 mod live;
+mod named;
 mod race;
 mod shapes;
 #[path = "../it/support.rs"]

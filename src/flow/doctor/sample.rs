@@ -88,7 +88,7 @@ impl Sample {
         }
         let before = fs::read(tree.join(".git/config")).or_bug("the sample repository is gone")?;
         let found = config::read(&sample, env)?;
-        let coop = Coop::new(env, sample, &found, settings);
+        let coop = Coop::new(env, sample, found, settings);
         Ok(Sample { coop, secret, home, other, objects, first, config: before, _dir: dir })
     }
 

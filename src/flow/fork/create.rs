@@ -70,6 +70,7 @@ fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Re
             live: false,
         },
     )?;
+    super::hold_off(coop, path)?;
     // a secret that git tracks is blank in the box: the agent must not commit the blank
     let plan = shadows::plan(coop, path)?;
     let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();

@@ -10,10 +10,10 @@ pub mod list;
 pub mod remove;
 pub mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::git::seed;
+use crate::git::{named, seed, worktree};
 use crate::state::{Fork, ForkName};
 
 use super::Coop;
@@ -65,6 +65,15 @@ pub fn place(coop: &Coop, name: &ForkName) -> Result<PathBuf> {
     }
 }
 
+/// Keeps git on the host from running what the fork's tree holds at a place that the user's configuration names.
+fn hold_off(coop: &Coop, path: &Path) -> Result<()> {
+    let named = named::in_tree(&coop.repo, Some(&coop.env.home()), &coop.config);
+    if named.is_empty() {
+        return Ok(());
+    }
+    worktree::hold_off(&worktree::as_repo(&coop.repo, path)?, &coop.env, &coop.config, &named)
+}
+
 /// The fork as a workspace for boxes.
 pub fn workspace(coop: &Coop, fork: &Fork) -> Result<Workspace> {
     let own = own_dir(coop, &fork.name);
@@ -74,6 +83,7 @@ pub fn workspace(coop: &Coop, fork: &Fork) -> Result<Workspace> {
         tree: fork.path.clone(),
         private: own.join("git"),
         dot_git: DotGit::File(own.join("gitfile")),
+        held: Vec::new(), // the fork's own metadata names no file of its tree: worktree::hold_off
         objects: seed::root(&coop.repo).join(base).join("objects"),
         alternates: Vec::new(),
         owner: coop.owner()?,

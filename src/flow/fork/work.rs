@@ -59,6 +59,7 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Jo
     let scratch = Scratch::in_dir(coop, &super::own_dir(coop, &opened.fork.name))?;
     let fork = &mut opened.fork;
     let workspace = super::workspace(coop, fork)?;
+    super::hold_off(coop, &fork.path)?;
     let plan = shadows::plan(coop, &workspace.tree)?;
     let terminal = job.terminal;
     let (spec, ready) = session::spec(coop, usable, &workspace, &plan, &id, scratch.path(), job)?;

@@ -7,12 +7,13 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::git::diff::{self, Change};
+use crate::git::named::{self, Named};
 use crate::git::objects::Reader;
 use crate::git::{Oid, Repo};
 use crate::secret::decide::Decider;
 use crate::secret::scan::{RuleSet, Scanner};
 use crate::secret::shadow::Rules;
-use crate::ui::text::{count, printable_bytes};
+use crate::ui::text::{count, printable, printable_bytes};
 
 use super::super::{Coop, shadows, verify};
 use super::hostpaths;
@@ -87,6 +88,7 @@ pub struct Policy<'a> {
     scanner: Scanner,
     max: u64,
     seen: BTreeSet<(Vec<u8>, Oid)>,
+    named: Vec<Named>,
     /// Blobs that were scanned for secrets.
     pub blobs: usize,
 }
@@ -96,7 +98,8 @@ impl<'a> Policy<'a> {
     pub fn new(coop: &'a Coop) -> Self {
         let max = coop.settings.get("COOP_MAX_BLOB").and_then(crate::settings::bytes).unwrap_or(5 << 20);
         let scanner = Scanner::new(RuleSet::built_in()).honouring_comments(false);
-        Policy { coop, scanner, max, seen: BTreeSet::new(), blobs: 0 }
+        let named = named::in_tree(&coop.repo, Some(&coop.env.home()), &coop.config);
+        Policy { coop, scanner, max, seen: BTreeSet::new(), named, blobs: 0 }
     }
 
     /// What `commits` bring, in their order. Where `reported` is false only content that was not seen before counts.
@@ -130,6 +133,8 @@ impl<'a> Policy<'a> {
         }
         if let Some(why) = hostpaths::why(&change.path) {
             add(Kind::Host, why.to_owned());
+        } else if let Some(named) = self.named.iter().find(|named| named.covers(&change.path)) {
+            add(Kind::Host, format!("{} of git's configuration names it", printable(&named.key)));
         }
         if let Some(why) = decider.why(&change.path) {
             add(Kind::Shadowed, format!("hidden from boxes ({why})"));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
 use crate::git::refs::{self, Edit, Old, Outcome};
-use crate::git::{Git, Oid, index};
+use crate::git::{Git, Oid, index, named};
 use crate::sandbox::runtime::Usable;
 use crate::state::{Event, Store};
 use crate::ui::text;
@@ -111,6 +111,7 @@ fn apply(coop: &Coop, id: &str, incoming: &Incoming, start: &Start) -> Result<()
         (Some(_), None) => true,
         (None, _) => false,
     };
+    let forward = forward && !changes_named(coop, start.tip.as_ref(), new.as_ref())?;
     // the branch may have been checked out elsewhere or moved by the user: then nothing is taken over
     let still_there = refs::head_branch(repo, env)? == start.branch;
     let mut moved = false;
@@ -172,6 +173,27 @@ fn apply(coop: &Coop, id: &str, incoming: &Incoming, start: &Start) -> Result<()
     }
     eprintln!("hint: git log {prefix}/… shows them; git merge or git branch takes them over");
     Ok(())
+}
+
+/// Whether the commits change a file that git's configuration names. The box could not write it in the work tree, so
+/// it was put into a commit by other means, and would run on the host at the next checkout.
+fn changes_named(coop: &Coop, old: Option<&Oid>, new: Option<&Oid>) -> Result<bool> {
+    let named = named::in_tree(&coop.repo, Some(&coop.env.home()), &coop.config);
+    let Some(new) = new.filter(|_| !named.is_empty()) else { return Ok(false) };
+    let git = Git::isolated(&coop.repo, &coop.env);
+    let names = match old {
+        Some(old) => git.args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", old.as_str(), new.as_str()]),
+        None => git.args(["ls-tree", "-r", "-z", "--name-only", new.as_str()]),
+    };
+    let names = names.read()?;
+    let hit = names
+        .split(|b| *b == 0)
+        .filter(|path| !path.is_empty())
+        .find_map(|path| named.iter().find(|one| one.covers(path)).map(|one| (text::printable_bytes(path), &one.key)));
+    if let Some((path, key)) = &hit {
+        eprintln!("warning: the box committed a change of '{path}', which {key} of git's configuration names");
+    }
+    Ok(hit.is_some())
 }
 
 /// Lets the index follow and removes the marks; safe to do again.

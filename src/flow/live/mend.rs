@@ -71,6 +71,7 @@ fn salvage(coop: &Coop, usable: &Usable, id: &str, dir: &Path) -> Result<()> {
         dot_git: DotGit::Directory,
         alternates: crate::git::shape::alternates(&objects)?,
         objects,
+        held: Vec::new(), // only what bundles is mounted
         owner: coop.owner()?,
     };
     bring_back(coop, usable, id, &workspace, &Mutex::new(start))

@@ -7,6 +7,7 @@
 
 mod back;
 mod mend;
+pub mod protect;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::{Git, index, private};
 use crate::sandbox::io::{Tick, Wish};
 use crate::sandbox::runtime::Usable;
+use crate::secret::shadow::Plan;
 
 use super::lock::Lock;
 use super::session::{self, Job, Scratch};
@@ -22,6 +24,7 @@ use super::watch::Watch;
 use super::workspace::{DotGit, Workspace};
 use super::{Coop, coop, shadows, verify};
 use back::Return;
+use protect::Protected;
 use start::Start;
 
 /// Runs `job` in a box on the live checkout; gives the inner exit status.
@@ -50,14 +53,16 @@ fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> R
     let start = Start::of(coop)?;
     mend::marks(coop, &start)?;
     let plan = shadows::plan(coop, &coop.repo.work_tree)?;
-    let workspace = workspace(coop, dir, &start, &plan)?;
+    let protected = Protected::plan(coop, &plan)?;
+    protected.agree(dir)?;
+    let workspace = workspace(coop, dir, &start, &plan, &protected)?;
     let terminal = job.terminal;
     let (spec, ready) = session::spec(coop, usable, &workspace, &plan, id, scratch.path(), job)?;
     if spec.purpose == "run" || spec.purpose == "shell" {
         shadows::announce(&plan);
     }
     let oddities = verify::walk(&workspace.tree);
-    let watch = Watch::new(&workspace.tree, &plan);
+    let watch = Watch::new(&workspace.tree, &plan, protected.read_only());
     let mut back = Return::new(coop, usable, id, &workspace, start);
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| watch.guard(usable, id));
@@ -78,7 +83,7 @@ fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> R
     if let Some(path) = watch.end() {
         let path = path.strip_prefix(&workspace.tree).unwrap_or(&path).display().to_string();
         return Err(Error::conflict(format!(
-            "'{path}' was replaced on the host while the box ran: the box was ended, and may have seen it"
+            "'{path}' was replaced on the host while the box ran: the box was ended, and may have seen or written it"
         ))
         .hint("editors that save by rename do this; work in a fork, which has no such hole: git coop fork NAME"));
     }
@@ -102,7 +107,7 @@ pub fn report_new(
     }
 }
 
-fn workspace(coop: &Coop, dir: &Path, start: &Start, plan: &crate::secret::shadow::Plan) -> Result<Workspace> {
+fn workspace(coop: &Coop, dir: &Path, start: &Start, plan: &Plan, protected: &Protected) -> Result<Workspace> {
     let repo = &coop.repo;
     let objects = repo.common_dir.join("objects");
     let alternates = crate::git::shape::alternates(&objects)?;
@@ -135,6 +140,7 @@ fn workspace(coop: &Coop, dir: &Path, start: &Start, plan: &crate::secret::shado
         dot_git,
         objects,
         alternates,
+        held: protected.mounts(&repo.work_tree),
         owner,
     })
 }
