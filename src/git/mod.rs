@@ -20,6 +20,7 @@ pub mod named;
 pub mod objects;
 pub mod oid;
 pub mod pack_out;
+pub mod packed;
 pub mod picks;
 pub mod private;
 pub mod rebase;

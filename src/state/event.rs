@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::git::packed;
 use crate::git::refs::{self, Edit, Old, Outcome};
 use crate::git::write::{NewCommit, Writer};
 use crate::git::{Git, Oid, Repo};
@@ -105,7 +106,10 @@ impl<'a> Store<'a> {
         let mut edits = vec![Edit::set(name, Old::from(old.cloned()), tip.clone())];
         edits.extend(more);
         match refs::transaction(self.repo, self.env, &event.subject, &edits)? {
-            Outcome::Done => Ok(tip),
+            Outcome::Done => {
+                packed::when_many(self.repo, self.env, name);
+                Ok(tip)
+            }
             Outcome::Lost => Err(Error::conflict(format!("{name} was changed by somebody else meanwhile"))
                 .hint(format!("git log -3 {name}; then try again"))),
         }
