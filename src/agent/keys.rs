@@ -9,10 +9,13 @@ use crate::error::{Context as _, Error, Kind, Result};
 
 use super::Definition;
 
+/// Where the user's file is, below the configuration directory.
+pub const FILE: &str = "agents/env";
+
 /// The variables of the user's file that `agent` may have. A missing file is empty. Errors (exit 2): a line that is
 /// not `KEY=VALUE`; nothing is handed out then, rather than half of it.
 pub fn for_agent(agent: &Definition, config_dir: &Path) -> Result<BTreeMap<String, OsString>> {
-    let path = config_dir.join("agents/env");
+    let path = config_dir.join(FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

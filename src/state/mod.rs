@@ -1,11 +1,13 @@
 //! What is true, in refs (`gitcoop-refs(7)`): one ref per entity, an event commit per change whose last
 //! paragraph is the whole snapshot as trailers. Nothing here is cached anywhere else.
 
+pub mod account;
 pub mod archive;
 pub mod event;
 pub mod fork;
 pub mod name;
 pub mod notes;
+pub mod record;
 pub mod verdict;
 
 pub use event::{Event, Store};

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cli;
+mod cooldown;
 mod docs;
 mod land_crash;
 mod land_merge;

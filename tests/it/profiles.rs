@@ -95,7 +95,7 @@ fn collect(table: &toml::Table, keys: &mut std::collections::BTreeSet<String>) {
         keys.insert(key.clone());
         match value {
             // these hold names of others: variables, and fields of an agent's output
-            toml::Value::Table(_) if ["set", "set_as_root", "event"].contains(&key.as_str()) => {}
+            toml::Value::Table(_) if ["set", "set_as_root", "event", "when", "failed"].contains(&key.as_str()) => {}
             toml::Value::Table(table) => collect(table, keys),
             toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_table).for_each(|t| collect(t, keys)),
             _ => {}
