@@ -17,6 +17,26 @@ use super::{Command, Context};
 /// bubblewrap needs no image.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// Only these agents
+    #[arg(long = "agent", value_name = "AGENT")]
+    agents: Vec<String>,
+    /// Make every layer anew
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl Command for Args {
+    fn run(self, context: &Context) -> Result<u8> {
+        let Args { options, agents, no_cache } = self;
+        options.run(context, &Wanted { agents, newest: false, fresh: no_cache })
+    }
+}
+
+/// What building and updating have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
     /// Base image, instead of coop.baseImage
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
@@ -26,31 +46,9 @@ pub struct Args {
     /// Network of the build, instead of coop.buildNetwork; for example host
     #[arg(long, value_name = "NETWORK")]
     network: Option<String>,
-    /// Only these agents
-    #[arg(long = "agent", value_name = "AGENT")]
-    agents: Vec<String>,
-    /// Make every layer anew
-    #[arg(long)]
-    no_cache: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-impl Command for Args {
-    fn run(self, context: &Context) -> Result<u8> {
-        let Args { base, ca, network, agents, no_cache, json } = self;
-        let options = Options { base, ca, network, json };
-        options.run(context, &Wanted { agents, newest: false, fresh: no_cache })
-    }
-}
-
-/// What building and updating have in common.
-pub(super) struct Options {
-    pub base: Option<String>,
-    pub ca: Option<String>,
-    pub network: Option<String>,
-    pub json: bool,
 }
 
 impl Options {
