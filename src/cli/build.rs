@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::flow::image::{self, Report, Wanted};
 use crate::sandbox::{System, detect};
-use crate::ui::text::printable;
+use crate::ui::text::{printable, without_colour};
 
 use super::{Command, Context};
 
@@ -75,7 +75,7 @@ impl Options {
         {
             eprintln!("note: Dockerfile.agent is not tracked by git: look at it, an agent may have written it");
         }
-        let mut line = |text: &str| eprintln!("{}", printable(text));
+        let mut line = |text: &str| eprintln!("{}", printable(&without_colour(text)));
         let reports = image::make(&context.env, &settings, repo.as_ref(), &usable, wanted, &mut line)?;
         if self.json {
             println!("{}", serde_json::to_string(&reports).map_err(|e| Error::bug("cannot print JSON").because(e))?);

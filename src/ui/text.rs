@@ -23,6 +23,20 @@ pub fn printable_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// `text` without colours (`ESC [ … m`): for output of a build, which is shown line by line and escaped.
+pub fn without_colour(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut parts = text.split("\u{1b}[");
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        match part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').strip_prefix('m') {
+            Some(rest) => out.push_str(rest),
+            None => out.extend(["\u{1b}[", part]),
+        }
+    }
+    out
+}
+
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -49,6 +63,12 @@ pub fn count(n: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_colours_are_taken_out() {
+        assert_eq!(without_colour("a\u{1b}[91mb\u{1b}[0;1mc\u{1b}[m"), "abc");
+        assert_eq!(without_colour("\u{1b}[2J\u{1b}]0;x"), "\u{1b}[2J\u{1b}]0;x");
+    }
 
     #[test]
     fn control_and_bidi_never_pass() {
