@@ -46,6 +46,8 @@ pub struct Asked {
     pub profile: Option<String>,
     /// Arguments that pass through.
     pub args: Vec<OsString>,
+    /// The one prompt of a run without a terminal, with structured output; `args` are unused then.
+    pub prompt: Option<OsString>,
     /// The session to go on with, where its history is still there.
     pub session: Option<String>,
     /// Whether to go on with its latest session, where no id of one is known.
@@ -142,7 +144,10 @@ fn make_ready(
         registry: &registry,
         name: &asked.name,
         profile: asked.profile.as_deref(),
-        task: Task::Interactive { args: &asked.args },
+        task: match &asked.prompt {
+            Some(prompt) => Task::Headless { prompt },
+            None => Task::Interactive { args: &asked.args },
+        },
         wanted: match (&asked.session, asked.go_on) {
             (Some(id), _) => Wanted::Stored(id),
             (None, true) => Wanted::Latest,

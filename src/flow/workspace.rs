@@ -52,11 +52,12 @@ impl Workspace {
             mounts.extend(self.held.iter().cloned());
         }
         let dot_git = self.tree.join(".git");
+        let private = |target| Mount::Bind { source: self.private.clone(), target, writable: !read_only };
         match &self.dot_git {
-            DotGit::Directory => mounts.push(Mount::rw(&self.private, dot_git)),
+            DotGit::Directory => mounts.push(private(dot_git)),
             DotGit::File(gitfile) => {
                 mounts.push(Mount::ro(gitfile, dot_git));
-                mounts.push(Mount::rw(&self.private, GIT_DIR));
+                mounts.push(private(GIT_DIR.into()));
             }
         }
         mounts.extend(self.object_mounts());

@@ -5,6 +5,7 @@
 //! anybody runs from here. Refs are read and written by git itself (gix writes loose refs that git
 //! cannot see in reftable repositories); gix reads and writes objects, trees, index and config.
 
+pub mod bind;
 pub mod blobs;
 pub mod bundle;
 pub mod checkout;

@@ -9,6 +9,7 @@ pub mod build;
 mod cgroup;
 mod etc;
 pub mod image;
+pub mod interrupts;
 pub mod io;
 pub mod launch;
 mod marker;

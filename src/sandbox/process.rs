@@ -273,10 +273,11 @@ impl Watch<'_> {
                         copy_size(master);
                     }
                 }
+                libc::SIGINT if sys::spared_interrupts().is_some_and(|count| count < 2) => {}
                 libc::SIGINT => {
                     self.how = How::Interrupted;
                     self.interrupts += 1;
-                    if self.interrupts > 1 {
+                    if self.interrupts > 1 || sys::spared_interrupts().is_some() {
                         self.kill(Instant::now());
                     } else if self.pty {
                         self.input.push_back(3); // as if typed, for the box's foreground

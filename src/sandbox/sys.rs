@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// What a child does to itself before it becomes the runtime's client.
 #[derive(Debug, Default)]
@@ -114,6 +114,22 @@ static SLOTS: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
 /// How many [`Signals`] live, and the actions to put back after the last.
 static INSTALLED: Mutex<(usize, Vec<libc::sigaction>)> = Mutex::new((0, Vec::new()));
 
+/// Interrupts since the first [`Signals`] of now.
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+/// Whether the first interrupt is not for boxes.
+static SPARING: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first interrupt is not passed on to boxes, and the second kills them; or as it was.
+pub fn spare_first(on: bool) {
+    INTERRUPTS.store(0, Ordering::SeqCst);
+    SPARING.store(on, Ordering::SeqCst);
+}
+
+/// Interrupts so far, where the first one is spared.
+pub fn spared_interrupts() -> Option<u32> {
+    SPARING.load(Ordering::SeqCst).then(|| INTERRUPTS.load(Ordering::SeqCst))
+}
+
 /// While it lives, signals to this process arrive as bytes (their numbers) on [`Signals::fd`].
 #[derive(Debug)]
 pub struct Signals {
@@ -132,6 +148,9 @@ extern "C" fn on_signal(signal: libc::c_int) {
     unsafe {
         let errno = errno_place();
         let saved = *errno;
+        if signal == libc::SIGINT {
+            INTERRUPTS.fetch_add(1, Ordering::SeqCst);
+        }
         let byte = signal as u8;
         for slot in &SLOTS {
             let fd = slot.load(Ordering::Relaxed);

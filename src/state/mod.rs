@@ -3,13 +3,17 @@
 
 pub mod account;
 pub mod archive;
+pub mod claim;
 pub mod event;
 pub mod fork;
+pub mod loops;
 pub mod name;
 pub mod notes;
 pub mod record;
 pub mod verdict;
 
+pub use claim::{Claim, ClaimState};
 pub use event::{Event, Store};
 pub use fork::{Fork, ForkState};
+pub use loops::{Loop, LoopState};
 pub use name::ForkName;

@@ -105,6 +105,7 @@ impl Args {
             name: agent,
             args: self.command.clone(),
             fork: Some(name.to_string()),
+            ..Asked::default()
         }))
     }
 }

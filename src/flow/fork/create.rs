@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use crate::agent::tree;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::refs::{self, Edit, Old};
 use crate::git::{Oid, checkout, index, private, seed, worktree};
@@ -116,6 +117,44 @@ fn check_out(coop: &Coop, base: &Oid, path: &Path) -> Result<(crate::git::Repo, 
     let interrupt = AtomicBool::new(false);
     let written = checkout::checkout(&coop.repo, base, path, &git_dir.join("index"), &interrupt)?;
     Ok((worktree::as_repo(&coop.repo, path)?, written.submodules))
+}
+
+/// Makes the private git directory of `fork` anew at its head. Its old one is removed, which no box has open: the caller
+/// holds the fork's lock. The host's index of the work tree is at the head already.
+pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
+    let (repo, env) = (&coop.repo, &coop.env);
+    let own = super::own_dir(coop, &fork.name);
+    let (git, fresh) = (own.join("git"), own.join("git.new"));
+    for dir in [&fresh, &git] {
+        if dir.symlink_metadata().is_ok() {
+            tree::remove(dir).or_bug(format!("cannot remove '{}'", dir.display()))?;
+        }
+    }
+    let checkout = worktree::as_repo(repo, &fork.path)?;
+    let branch = format!("refs/heads/{}", fork.name);
+    let exclude = std::fs::read(repo.common_dir.join("info/exclude")).unwrap_or_default();
+    private::create(
+        &fresh,
+        &private::Seed {
+            shape: &coop.shape,
+            branch: Some(&branch),
+            tip: Some(&fork.head),
+            refs: &[(branch.clone(), fork.head.clone())],
+            index: Some(&checkout.git_dir.join("index")),
+            exclude: &exclude,
+            alternates: &[],
+            live: false,
+        },
+    )?;
+    let seed = Oid::parse(fork.get("Seed").unwrap_or(fork.base.as_str()))?;
+    if fork.head != seed {
+        seed::pack_range(repo, env, &fresh.join("objects/pack"), &fork.head, &seed)?;
+    }
+    let plan = shadows::plan(coop, &fork.path)?;
+    let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();
+    index::hide(&checkout, env, &coop.shape.object_format, &fresh.join("index"), &hidden)?;
+    coop::give(&fresh, coop.owner()?)?;
+    std::fs::rename(&fresh, &git).or_bug(format!("cannot make '{}'", git.display()))
 }
 
 /// Removes what a killed creation left. Only called with the fork's lock held and no ref of it: coop's

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use crate::error::{Context as _, Kind, Result};
 use crate::sandbox::boxes;
-use crate::sandbox::io::{Ended, How};
+use crate::sandbox::io::{Ended, How, Io};
 use crate::sandbox::runtime::Usable;
 use crate::state::{Fork, ForkName, ForkState, Store};
 
@@ -53,15 +53,38 @@ pub fn mend(coop: &Coop, usable: &Usable, fork: &mut Fork) -> Result<()> {
     }
 }
 
+/// Makes the private git directory anew where the fork's commits were written again on the host: the box's own are the
+/// old ones. What the box kept there besides was brought back before.
+pub fn renew(coop: &Coop, fork: &mut Fork) -> Result<()> {
+    if fork.get("Renew").is_some() {
+        super::create::renew(coop, fork)?;
+        fork.set("Renew", ""); // with the next event: doing it twice is the same as once
+    }
+    Ok(())
+}
+
 /// Runs `job` in the fork. `who` names it in the events (`claude`, or the command).
 pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Job) -> Result<(Ended, Report)> {
+    let terminal = job.terminal;
+    run_with(coop, usable, opened, who, job, |log| Ok(session::io(terminal, Some(log), None)))
+}
+
+/// As [`run`], with streams that the caller makes of the open log.
+pub fn run_with<'a>(
+    coop: &Coop,
+    usable: &Usable,
+    opened: &mut Opened,
+    who: &str,
+    job: Job,
+    io: impl FnOnce(File) -> Result<Io<'a>>,
+) -> Result<(Ended, Report)> {
     let id = coop::fresh_id()?;
     let scratch = Scratch::in_dir(coop, &super::own_dir(coop, &opened.fork.name))?;
     let fork = &mut opened.fork;
+    renew(coop, fork)?;
     let workspace = super::workspace(coop, fork)?;
     super::hold_off(coop, &fork.path)?;
     let plan = shadows::plan(coop, &workspace.tree)?;
-    let terminal = job.terminal;
     let (spec, ready) = session::spec(coop, usable, &workspace, &plan, &id, scratch.path(), job)?;
     let log = File::create(super::log_path(coop, &fork.name)).or_bug("cannot write the log")?;
     let oddities = verify::walk(&workspace.tree);
@@ -74,7 +97,7 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, who: &str, job: Jo
     }
     let store = Store::open(&coop.repo, &coop.env)?;
     fork.record(&store, &format!("{who} at work"), Vec::new())?;
-    let ended = session::run(usable, &spec, session::io(terminal, Some(log), None));
+    let ended = session::run(usable, &spec, io(log)?);
     let (what, exit) = match &ended {
         Ok(ended) => (ending(who, ended), Some(ended.status)),
         Err(err) => (format!("{who} could not start: {}", err.message()), None),
