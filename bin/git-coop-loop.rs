@@ -1,4 +1,4 @@
-//! `git coop loop`: not in this version.
+//! `git coop loop`.
 fn main() -> std::process::ExitCode {
-    coop::cli::absent("loop")
+    coop::cli::single::<coop::cli::drain::Args>("loop")
 }

@@ -44,6 +44,7 @@ enum Command {
     Profiles(profiles::Args),
     Run(super::run::Args),
     Shell(super::shell::Args),
+    Tasks(super::tasks::Args),
     Update(update::Args),
     Verify(super::verify::Args),
     /// An agent by name, in a box on the live checkout; arguments pass through
@@ -74,6 +75,7 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Profiles(args) => args.run(context),
         Command::Run(args) => args.run(context),
         Command::Shell(args) => args.run(context),
+        Command::Tasks(args) => args.run(context),
         Command::Update(args) => args.run(context),
         Command::Verify(args) => args.run(context),
         Command::Agent(words) => agent(words, context),

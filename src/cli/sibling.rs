@@ -26,6 +26,7 @@ pub const SIBLINGS: &[Sibling] = &[
         aliases: &["check-secrets"],
         definition: || super::definition::<super::scan::Args>("scan").visible_alias("check-secrets"),
     },
+    Sibling { name: "loop", aliases: &[], definition: || super::definition::<super::drain::Args>("loop") },
     Sibling { name: "review", aliases: &[], definition: || super::definition::<super::review::Args>("review") },
     Sibling { name: "merge", aliases: &[], definition: || super::definition::<super::merge::Args>("merge") },
 ];
@@ -37,15 +38,20 @@ pub fn find(word: &OsStr) -> Option<&'static Sibling> {
 
 /// Becomes the sibling's program. Returns only if that fails.
 pub fn exec(sibling: &Sibling, args: impl Iterator<Item = OsString>, env: &Env) -> Result<u8> {
-    let file = format!("git-coop-{}", sibling.name);
-    let program = beside(&file).or_else(|| env.which(&file)).ok_or_else(|| {
-        Error::usage(format!("'{file}' is neither beside git-coop nor on PATH"))
-            .hint("install git-coop again: make install")
-    })?;
+    let program = program(sibling.name, env)?;
     let err = std::process::Command::new(&program).args(args).exec();
     Err(Error::usage(format!("cannot run '{}'", program.display()))
         .because(err)
         .hint("install git-coop again: make install"))
+}
+
+/// The program of the command `name`. Errors: exit 2 where it is not installed.
+pub fn program(name: &str, env: &Env) -> Result<PathBuf> {
+    let file = format!("git-coop-{name}");
+    beside(&file).or_else(|| env.which(&file)).ok_or_else(|| {
+        Error::usage(format!("'{file}' is neither beside git-coop nor on PATH"))
+            .hint("install git-coop again: make install")
+    })
 }
 
 /// The file beside the running program, whose own links are resolved (a package may link it into `bin`).

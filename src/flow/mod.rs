@@ -3,6 +3,7 @@ pub mod agent;
 pub mod cooldown;
 pub mod coop;
 pub mod doctor;
+pub mod drain;
 pub mod fork;
 pub mod hooks;
 pub mod identity;

@@ -75,6 +75,8 @@ pub struct Job {
     pub terminal: bool,
     /// The work tree cannot be written (auditors).
     pub read_only: bool,
+    /// Lines of a shell that run in the box first; the program starts in any case.
+    pub before: Option<&'static str>,
     /// Another egress than the settings'.
     pub egress: Option<Egress>,
 }
@@ -95,7 +97,7 @@ pub fn spec(
     mounts.extend(identity::mounts(scratch, &home, &coop.shape)?);
     mounts.extend(job.mounts);
     let (mut env, mut path_prefix) = (job.env, job.path_prefix);
-    let (command, ready) = match job.program {
+    let (mut command, ready) = match job.program {
         Program::Command(command) => (command, None),
         Program::Agent(asked) => {
             let mut ready = make_ready(coop, usable, workspace, scratch, &home, &asked)?;
@@ -107,6 +109,11 @@ pub fn spec(
     };
     if command.is_empty() {
         return Err(Error::usage("no command to run").hint("git coop run -- COMMAND"));
+    }
+    if let Some(lines) = job.before {
+        let script = format!("{lines}\nexec \"$@\"");
+        let words = ["sh".into(), "-c".into(), script.into(), "sh".into()];
+        command.splice(0..0, words);
     }
     let workdir = job.workdir.filter(|dir| dir.starts_with(&workspace.tree)).unwrap_or_else(|| workspace.tree.clone());
     let spec = BoxSpec {

@@ -159,6 +159,19 @@ pub fn uncommitted(tree: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>>
     Ok(out.split(|b| *b == 0).filter(|e| e.len() > 3).take(limit).map(|e| e[3..].to_vec()).collect())
 }
 
+/// Tracked paths of the user's own checkout that differ from the last commit, staged or not. No filter of anybody runs.
+pub fn modified(repo: &Repo, env: &Env) -> Result<Vec<Vec<u8>>> {
+    let mut work_tree = std::ffi::OsString::from("--work-tree=");
+    work_tree.push(&repo.work_tree);
+    let empty = empty_tree(repo, env)?;
+    let out = Git::isolated(repo, env)
+        .arg(work_tree)
+        .arg(format!("--attr-source={empty}"))
+        .args(["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=all"])
+        .read()?;
+    Ok(out.split(|b| *b == 0).filter(|e| e.len() > 3).map(|e| e[3..].to_vec()).collect())
+}
+
 fn empty_tree(repo: &Repo, env: &Env) -> Result<Oid> {
     Oid::parse(&Git::isolated(repo, env).args(["hash-object", "-t", "tree", "-w", "--stdin"]).line()?)
 }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use crate::agent::Registry;
 use crate::error::{Error, Result};
-use crate::flow::agent;
+use crate::flow::drain::Options;
+use crate::flow::{Coop, agent};
 use crate::flow::fork::{remove, work};
 use crate::flow::session::{self, Asked, Job, Program};
 use crate::state::{Fork, ForkName};
@@ -43,6 +44,11 @@ pub struct Args {
     /// Profile of the agent
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Work off a list of tasks, one fresh agent each (git coop help loop)
+    #[arg(long = "loop")]
+    looping: bool,
+    #[command(flatten)]
+    drain: super::super::drain::Shared,
     /// Arguments for the agent, or without an agent the command to run
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -52,6 +58,13 @@ impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
         let coop = context.coop()?;
+        if self.looping {
+            return self.run_loop(&coop, &name, context);
+        }
+        let shared = &self.drain;
+        if shared.detach || shared.no_wait || !shared.tasks.is_empty() || shared.max_tasks.is_some() || shared.gate.is_some() {
+            return Err(Error::usage("that option is of a loop").hint(format!("git coop fork {name} AGENT --loop")));
+        }
         let before = Fork::find(&coop.repo, &coop.env, &name)?;
         let program = self.program(&name, before.as_ref())?;
         if let Program::Agent(asked) = &program {
@@ -85,6 +98,21 @@ impl Command for Args {
 }
 
 impl Args {
+    fn run_loop(&self, coop: &Coop, name: &ForkName, context: &Context) -> Result<u8> {
+        if self.new || self.fresh || !self.command.is_empty() {
+            return Err(Error::usage("a loop starts its agents afresh, and takes no arguments for them")
+                .hint(format!("git coop fork {name} AGENT --loop; git coop fork rm {name} removes the fork")));
+        }
+        let options = Options {
+            name: Some(name.clone()),
+            agent: self.agent.clone(),
+            profile: self.profile.clone(),
+            base: self.base.clone(),
+            ..self.drain.options(context, coop)?
+        };
+        super::super::drain::run(coop, context, &options, self.drain.detach, false)
+    }
+
     /// The agent that was named, the command after `--`, or the agent that the fork remembers.
     fn program(&self, name: &ForkName, fork: Option<&Fork>) -> Result<Program> {
         let remembered = fork.and_then(|f| f.get("Agent"));

@@ -1,0 +1,287 @@
+//! One task: claimed, tried a bounded number of times, and settled.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::agent::outcome::Outcome;
+use crate::error::{Kind, Result};
+use crate::git::refs;
+use crate::state::{Claim, LoopState};
+use crate::task::Mark;
+
+use super::account::{self, Accounts, Pick};
+use super::attempt::{self, Order};
+use super::check::{Bad, Case, Verdict};
+use super::queue::{self, Listed};
+use super::{Drain, Ended, Fate, Row, Step, Totals, notify, view};
+
+/// So many refusals of an overloaded service in a row are a failed attempt.
+const MAX_BREATHS: u32 = 12;
+
+impl Drain<'_> {
+    /// The next task, claimed; unfinished ones of this loop first. New ones only where `new`.
+    pub(super) fn take(&mut self, new: bool) -> Result<Option<(Listed, Claim)>> {
+        for _ in 0..1_000 {
+            let mut list = queue::candidates(self.coop, &self.files, &self.record.name)?;
+            let partial = self.record.record.get("Partial").map(str::to_owned);
+            list.sort_by_key(|listed| Some(listed.task.id.as_str()) != partial.as_deref());
+            let own = |listed: &Listed| {
+                listed.claim.as_ref().is_some_and(|c| {
+                    c.state == crate::state::ClaimState::Held && c.record.get("Loop") == Some(self.record.name.as_str())
+                })
+            };
+            let Some(listed) = list.into_iter().find(|listed| new || own(listed)) else { return Ok(None) };
+            let mine = own(&listed);
+            let attempt = listed.claim.as_ref().filter(|_| mine).map_or(1, |c| c.record.number("Attempt").max(1));
+            let (mut claim, edit) = queue::claim(self.coop, &self.store, &listed, &self.record.name, attempt)?;
+            let old = listed.claim.as_ref().filter(|_| mine);
+            for key in ["Reason", "Reopened"] {
+                claim.record.set(key, old.and_then(|c| c.record.get(key)).unwrap_or_default());
+            }
+            self.record.state = LoopState::Running;
+            self.record.record.set("Task", &listed.task.id);
+            self.record.record.set("Title", listed.task.title.chars().take(200).collect::<String>());
+            self.record.record.set("Attempt", attempt.to_string());
+            self.record.record.set("Wake", "");
+            let tip = edit.new.clone();
+            let what = format!("task {}: {}", listed.task.id, listed.task.title);
+            match self.record.record(&self.store, &what, vec![edit]) {
+                Ok(()) => {}
+                Err(err) if err.kind() == Kind::Conflict => {
+                    let now = refs::read(&self.coop.repo, &self.coop.env, &self.record.ref_name())?;
+                    if now != self.record.record.tip {
+                        return Err(self.lost());
+                    }
+                    continue; // somebody else was quicker
+                }
+                Err(err) => return Err(err),
+            }
+            claim.moved(tip, &self.store);
+            queue::try_marked(self.coop, &listed, &[Mark::Todo], Mark::Claimed)?;
+            return Ok(Some((listed, claim)));
+        }
+        Ok(None)
+    }
+
+    /// Works on one task until it is settled.
+    pub(super) fn work(&mut self, listed: &Listed, claim: Claim) -> Result<Step> {
+        let started = Instant::now();
+        let mut totals = Totals::default();
+        let mut held = Some(claim);
+        let result = self.tries(listed, &mut held, &mut totals, started);
+        if let (Err(_), Some(claim)) = (&result, held.take()) {
+            // best effort: a claim that stays belongs to a process that is gone, and is taken over
+            let _ = self.give_back(listed, claim, &totals);
+        }
+        result
+    }
+
+    fn tries(
+        &mut self,
+        listed: &Listed,
+        held: &mut Option<Claim>,
+        totals: &mut Totals,
+        started: Instant,
+    ) -> Result<Step> {
+        let Some(mut claim) = held.clone() else { return Ok(Step::On) };
+        let task = &listed.task;
+        let mut attempt = claim.record.number("Attempt").max(1);
+        let resumed = self.record.record.get("Partial") == Some(task.id.as_str());
+        self.record.record.set("Partial", "");
+        let mut unjudged = std::mem::take(&mut self.unjudged) && resumed;
+        let mut keep = resumed;
+        let mut reason = claim.record.get("Reason").unwrap_or_default().to_owned();
+        if !keep && self.opened.fork.head != self.accepted {
+            // what an earlier task left, or a loop that was killed and whose task somebody else has now
+            let edits = self.put_back(&task.id)?;
+            self.opened.fork.record(&self.store, "back to what was accepted", edits)?;
+        }
+        self.view.say(&format!("task {}: {}", task.id, task.title));
+        let mut breaths = 0;
+        loop {
+            let row = |fate, why: &str| Row {
+                id: task.id.clone(),
+                title: task.title.clone(),
+                fate,
+                attempts: attempt,
+                commits: Vec::new(),
+                gate_seconds: 0,
+                usage: Default::default(),
+                seconds: started.elapsed().as_secs(),
+                why: why.to_owned(),
+            };
+            let mut verdict = None;
+            if !std::mem::take(&mut unjudged) {
+                let profile = match self.account()? {
+                    Ok(profile) => profile,
+                    Err(ended) => {
+                        *held = None;
+                        self.give_back(listed, claim, totals)?;
+                        let row = Row { usage: totals.usage, ..row(Fate::GivenBack, "") };
+                        self.rows.push(row);
+                        return Ok(Step::Stop(ended));
+                    }
+                };
+                let order = Order {
+                    definition: self.definition,
+                    profile: profile.clone(),
+                    prompt: self.prompt(listed, attempt, &reason)?,
+                    clean: !keep,
+                    read_only: false,
+                    mounts: Vec::new(),
+                    patience: self.patience,
+                };
+                if !keep {
+                    self.opened.fork.set("Renew", "1");
+                }
+                let ran = attempt::run(self.coop, self.usable, &mut self.opened, order, self.view)?;
+                totals.usage += ran.usage;
+                keep = true;
+                if ran.stopped {
+                    *held = None;
+                    self.give_back(listed, claim, totals)?;
+                    self.rows.push(Row { usage: totals.usage, ..row(Fate::GivenBack, "") });
+                    return Ok(Step::Stop(Ended::Stopped));
+                }
+                self.view.say(&format!("  {} ended: {} ({}s)", self.definition.name, view::used(&ran.usage), ran.seconds));
+                let bad = |why: String, keep| Some(Verdict::Bad(Bad { why, keep, log: None }));
+                let name = profile.as_deref();
+                match ran.outcome {
+                    Outcome::Limited { until, why } => {
+                        let until = self.accounts.cool(name, until, &why);
+                        self.view.say(&format!("  {} is used up until {until}: {why}", self.who(name)));
+                        continue;
+                    }
+                    Outcome::LoggedOut { why } => {
+                        self.accounts.out(name, &why);
+                        self.view.say(&format!("  {} is not signed in any more: {why}", self.who(name)));
+                        self.view.say(&format!("  hint: git coop login {}", self.definition.name));
+                        continue;
+                    }
+                    Outcome::Overloaded { why, after } => {
+                        breaths += 1;
+                        if breaths < MAX_BREATHS {
+                            let pause = Accounts::breath(&self.coop.env, breaths, after);
+                            self.view.say(&format!("  the service is overloaded, again in {}s: {why}", pause.as_secs()));
+                            account::sleep_until(Timestamp::now() + pause, &self.interrupts);
+                            continue;
+                        }
+                        breaths = 0;
+                        verdict = bad(format!("the service is overloaded: {why}"), true);
+                    }
+                    Outcome::ContextFull { why } => verdict = bad(format!("the conversation became too long: {why}"), true),
+                    Outcome::Failed { why } => verdict = bad(format!("{} failed: {why}", self.definition.name), true),
+                    Outcome::Hung { why } => verdict = bad(format!("{} was ended: {why}", self.definition.name), true),
+                    Outcome::Interrupted | Outcome::Finished => self.accounts.worked(),
+                }
+                if let Err(err) = ran.report {
+                    verdict = bad(err.message().to_owned(), false);
+                }
+            }
+            let gate_started = Instant::now();
+            let verdict = match verdict {
+                Some(verdict) => verdict,
+                None => {
+                    let case = Case {
+                        coop: self.coop,
+                        usable: self.usable,
+                        store: &self.store,
+                        task,
+                        accepted: &self.accepted,
+                        gate: &self.gate,
+                        queues: &self.queues,
+                    };
+                    case.judge(&mut self.opened.fork)?
+                }
+            };
+            totals.gate_seconds += gate_started.elapsed().as_secs();
+            match verdict {
+                Verdict::Good(good) => {
+                    *held = None;
+                    self.accept(listed, claim, &good, totals)?;
+                    self.view.say(&format!("  done: {} {}", task.id, task.title));
+                    self.rows.push(Row {
+                        commits: good.bound.commits.clone(),
+                        gate_seconds: totals.gate_seconds,
+                        usage: totals.usage,
+                        ..row(Fate::Done, "")
+                    });
+                    return Ok(Step::On);
+                }
+                Verdict::Bad(bad) => {
+                    self.view.say(&format!("  attempt {attempt} failed: {}", super::settle::line(&bad.why)));
+                    if attempt >= self.attempts {
+                        *held = None;
+                        self.block(listed, claim, &bad, totals)?;
+                        self.rows.push(Row {
+                            gate_seconds: totals.gate_seconds,
+                            usage: totals.usage,
+                            ..row(Fate::Blocked, &super::settle::line(&bad.why))
+                        });
+                        return Ok(Step::On);
+                    }
+                    claim = self.again(listed, claim, &bad, attempt)?;
+                    *held = Some(claim.clone());
+                    attempt += 1;
+                    keep = bad.keep;
+                    reason = bad.why;
+                }
+            }
+        }
+    }
+
+    /// An account that can work now, waiting for one where all are cooling. The inner error says how the loop ends.
+    pub(super) fn account(&mut self) -> Result<Result<Option<String>, Ended>> {
+        loop {
+            match self.accounts.pick(Timestamp::now()) {
+                Pick::Use(profile) => {
+                    if self.record.state == LoopState::Parked {
+                        self.record.record.set("Wake", "");
+                        self.state(LoopState::Running, "awake")?;
+                    }
+                    return Ok(Ok(profile));
+                }
+                Pick::Nobody(why) => {
+                    return Err(crate::Error::usage(why)
+                        .hint(format!("git coop login {}; then git coop loop goes on", self.definition.name)));
+                }
+                Pick::Wait(until, why) => {
+                    self.record.record.set("Wake", until.to_string());
+                    self.record.record.set("Reason", super::settle::line(&why));
+                    self.state(LoopState::Parked, &format!("parked until {until}"))?;
+                    if self.options.no_wait {
+                        return Ok(Err(Ended::Parked(until)));
+                    }
+                    self.view.say(&format!("  every account of {} is used up; waking at {until}", self.definition.name));
+                    notify::notify(self.coop, "parked", self.record.name.as_str(), &why);
+                    self.record.record.set("Reason", "");
+                    if !account::sleep_until(until, &self.interrupts) {
+                        return Ok(Err(Ended::Stopped));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn who(&self, profile: Option<&str>) -> String {
+        profile.map_or_else(|| self.definition.name.clone(), |p| format!("{} ({p})", self.definition.name))
+    }
+
+    fn prompt(&self, listed: &Listed, attempt: u64, reason: &str) -> Result<String> {
+        let reason = match reason {
+            "" => String::new(),
+            why => format!("\nIt was tried before, and that did not hold:\n{why}\n"),
+        };
+        self.prompts.task(&[
+            ("id", &listed.task.id),
+            ("task", &listed.task.text()),
+            ("attempt", &attempt.to_string()),
+            ("attempts", &self.attempts.to_string()),
+            ("gate", &self.gate),
+            ("reason", &reason),
+            ("workspace", &self.opened.fork.path.display().to_string()),
+        ])
+    }
+}
+
