@@ -130,7 +130,11 @@ fn table(summary: &Summary) -> String {
         let cost = if row.usage.cost_usd > 0.0 { format!("${:.2}", row.usage.cost_usd) } else { "-".into() };
         let text: String = match row.why.as_str() {
             "" => row.title.chars().take(48).collect(),
-            why => format!("{}: {}", row.title.chars().take(32).collect::<String>(), why.chars().take(80).collect::<String>()),
+            why => format!(
+                "{}: {}",
+                row.title.chars().take(32).collect::<String>(),
+                why.chars().take(80).collect::<String>()
+            ),
         };
         table.row(&[
             &row.id,
@@ -170,7 +174,10 @@ fn json(summary: &Summary) -> String {
 
 fn last_words(summary: &Summary) {
     if let Ended::Parked(until) = summary.ended {
-        let err = Error::new(crate::error::Kind::Parked, format!("every account of {} is used up until {until}", summary.agent));
+        let err = Error::new(
+            crate::error::Kind::Parked,
+            format!("every account of {} is used up until {until}", summary.agent),
+        );
         eprint!("{}", err.hint("git coop loop goes on then; git coop login adds an account").render());
     }
     if summary.rows.iter().any(|row| !row.commits.is_empty()) {

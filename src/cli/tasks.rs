@@ -91,7 +91,8 @@ impl Command for Args {
 fn list(coop: &Coop, files: &[PathBuf], json: bool) -> Result<u8> {
     let tasks = queue::list(coop, files)?;
     let reason = |listed: &queue::Listed| {
-        let claim = listed.claim.as_ref().filter(|c| c.state == ClaimState::Blocked && listed.task.mark == Mark::Blocked);
+        let claim =
+            listed.claim.as_ref().filter(|c| c.state == ClaimState::Blocked && listed.task.mark == Mark::Blocked);
         claim.and_then(|c| c.record.get("Reason")).unwrap_or_default().to_owned()
     };
     if json {
@@ -140,7 +141,9 @@ fn lint(coop: &Coop, files: &[PathBuf], json: bool) -> Result<u8> {
         }
     }
     let code = if rows.is_empty() { exit::OK } else { exit::NO };
-    out::write(|stdout| if json { writeln!(stdout, "{}", serde_json::Value::from(rows)) } else { stdout.write_all(text.as_bytes()) })?;
+    out::write(|stdout| {
+        if json { writeln!(stdout, "{}", serde_json::Value::from(rows)) } else { stdout.write_all(text.as_bytes()) }
+    })?;
     Ok(code)
 }
 
@@ -166,7 +169,9 @@ fn claim(coop: &Coop, files: &[PathBuf], id: &str) -> Result<u8> {
     claim.record.set("Title", listed.task.title.chars().take(200).collect::<String>());
     claim.record.set("Host", coop.host());
     if !claim.take(&store, "claimed by hand")? {
-        return Err(Error::conflict(format!("somebody else was quicker with task {}", listed.task.id)).hint("git coop tasks"));
+        return Err(
+            Error::conflict(format!("somebody else was quicker with task {}", listed.task.id)).hint("git coop tasks")
+        );
     }
     queue::try_marked(coop, &listed, &[Mark::Todo, Mark::Blocked], Mark::Claimed)?;
     eprintln!("task {} is yours: {}", listed.task.id, crate::ui::text::printable(&listed.task.title));
@@ -183,8 +188,12 @@ fn release(coop: &Coop, files: &[PathBuf], id: &str) -> Result<u8> {
                 .hint(format!("git coop fork stop {name} ends it")));
         }
         let edits: Vec<_> = claim.release().into_iter().collect();
-        if crate::git::refs::transaction(&coop.repo, &coop.env, "task given back", &edits)? == crate::git::refs::Outcome::Lost {
-            return Err(Error::conflict(format!("task {} was changed meanwhile", listed.task.id)).hint("git coop tasks"));
+        if crate::git::refs::transaction(&coop.repo, &coop.env, "task given back", &edits)?
+            == crate::git::refs::Outcome::Lost
+        {
+            return Err(
+                Error::conflict(format!("task {} was changed meanwhile", listed.task.id)).hint("git coop tasks")
+            );
         }
     } else if listed.task.mark != Mark::Claimed {
         return Err(Error::no(format!("nobody has task {}", listed.task.id)).hint("git coop tasks"));

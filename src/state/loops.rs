@@ -3,8 +3,8 @@
 
 use crate::env::Env;
 use crate::error::Result;
-use crate::git::refs::Edit;
 use crate::git::Repo;
+use crate::git::refs::Edit;
 
 use super::event::{Event, Store};
 use super::name::ForkName;

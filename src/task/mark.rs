@@ -30,8 +30,11 @@ pub fn locate(root: &Path, cwd: &Path, given: &Path) -> Result<PathBuf> {
     for part in below.components() {
         at.push(part);
         if at.symlink_metadata().is_ok_and(|m| m.file_type().is_symlink()) {
-            return Err(Error::usage(format!("'{}' is a symbolic link: tasks are read from plain files", at.display()))
-                .hint("name the file itself: --tasks FILE"));
+            return Err(Error::usage(format!(
+                "'{}' is a symbolic link: tasks are read from plain files",
+                at.display()
+            ))
+            .hint("name the file itself: --tasks FILE"));
         }
     }
     Ok(path)
@@ -136,7 +139,9 @@ mod tests {
         add(&path, " three ", "body\nmore").expect("adds");
         let now = std::fs::read_to_string(&path).expect("text");
         assert!(now.ends_with("at the end\r\n- [ ] three\r\n  body\r\n  more\r\n"), "{now:?}");
-        assert!(add(&path, "", "").is_err() && add(&path, "x", "# heading").is_ok() && add(&path, "x", "- [ ] y").is_ok());
+        assert!(
+            add(&path, "", "").is_err() && add(&path, "x", "# heading").is_ok() && add(&path, "x", "- [ ] y").is_ok()
+        );
     }
 
     #[test]

@@ -46,7 +46,8 @@ fn fill(template: &str, values: &[(&str, &str)]) -> Result<String> {
     let (mut out, mut rest) = (String::new(), template);
     while let Some(at) = rest.find('{') {
         out.push_str(&rest[..at]);
-        let found = values.iter().find(|(name, _)| rest[at + 1..].strip_prefix(name).is_some_and(|r| r.starts_with('}')));
+        let found =
+            values.iter().find(|(name, _)| rest[at + 1..].strip_prefix(name).is_some_and(|r| r.starts_with('}')));
         let Some((name, value)) = found else {
             out.push('{');
             rest = &rest[at + 1..];
@@ -78,7 +79,10 @@ mod tests {
         assert!(built_in.audit(&[("tasks", "x")]).expect("fills").contains("{\"schema\": 1"));
         std::fs::create_dir(dir.path().join("prompts")).expect("a directory");
         std::fs::write(dir.path().join("prompts/task.md"), "{} {task} {nothing} {").expect("a file");
-        assert_eq!(Prompts::load(dir.path()).expect("loads").task(&values).expect("fills"), "{} do {gate} {id} {nothing} {");
+        assert_eq!(
+            Prompts::load(dir.path()).expect("loads").task(&values).expect("fills"),
+            "{} do {gate} {id} {nothing} {"
+        );
         assert!(built_in.task(&[("task", &"x".repeat(200_000))]).is_err());
     }
 }

@@ -14,13 +14,59 @@ pub enum Role {
 
 /// File names of programs that run checks, and of their configuration; `*` at the ends.
 const GATE: &[&str] = &[
-    "makefile", "gnumakefile", "*.mk", "justfile", ".justfile", "taskfile.yml", "taskfile.yaml", "rakefile", "dangerfile",
-    "magefile.go", "tox.ini", "noxfile.py", "pytest.ini", "conftest.py", "setup.cfg", ".coveragerc", "sitecustomize.py",
-    "usercustomize.py", "jest.config.*", "vitest.config.*", "karma.conf.*", "playwright.config.*", "cypress.config.*",
-    ".mocharc*", "ava.config.*", "phpunit.xml*", ".rspec", "ctesttestfile.cmake", "codecov.yml", ".pre-commit-config.yaml",
-    "clippy.toml", ".clippy.toml", "nextest.toml", ".golangci.*", ".eslintrc*", "eslint.config.*", ".flake8", ".pylintrc",
-    "ruff.toml", ".ruff.toml", "mypy.ini", "tsconfig*.json", ".shellcheckrc", ".gitattributes", "build.rs", "dockerfile.agent",
-    "run-tests*", "run_tests*", "runtests*", "test.sh", "check.sh", "gate.sh", "ci.sh",
+    "makefile",
+    "gnumakefile",
+    "*.mk",
+    "justfile",
+    ".justfile",
+    "taskfile.yml",
+    "taskfile.yaml",
+    "rakefile",
+    "dangerfile",
+    "magefile.go",
+    "tox.ini",
+    "noxfile.py",
+    "pytest.ini",
+    "conftest.py",
+    "setup.cfg",
+    ".coveragerc",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "jest.config.*",
+    "vitest.config.*",
+    "karma.conf.*",
+    "playwright.config.*",
+    "cypress.config.*",
+    ".mocharc*",
+    "ava.config.*",
+    "phpunit.xml*",
+    ".rspec",
+    "ctesttestfile.cmake",
+    "codecov.yml",
+    ".pre-commit-config.yaml",
+    "clippy.toml",
+    ".clippy.toml",
+    "nextest.toml",
+    ".golangci.*",
+    ".eslintrc*",
+    "eslint.config.*",
+    ".flake8",
+    ".pylintrc",
+    "ruff.toml",
+    ".ruff.toml",
+    "mypy.ini",
+    "tsconfig*.json",
+    ".shellcheckrc",
+    ".gitattributes",
+    "build.rs",
+    "dockerfile.agent",
+    "run-tests*",
+    "run_tests*",
+    "runtests*",
+    "test.sh",
+    "check.sh",
+    "gate.sh",
+    "ci.sh",
 ];
 
 /// Directories whose files are the gate's.
@@ -28,12 +74,34 @@ const GATE_DIRS: &[&str] = &[".github", ".gitlab", ".ci", "ci", ".circleci", ".c
 
 /// Directories whose files are tests.
 const TEST_DIRS: &[&str] = &[
-    "test", "tests", "spec", "specs", "__tests__", "testdata", "fixtures", "__snapshots__", "snapshots", "e2e", "testing",
+    "test",
+    "tests",
+    "spec",
+    "specs",
+    "__tests__",
+    "testdata",
+    "fixtures",
+    "__snapshots__",
+    "snapshots",
+    "e2e",
+    "testing",
 ];
 
 /// File names of tests.
-const TESTS: &[&str] =
-    &["test_*", "*_test.*", "*_tests.*", "*.test.*", "*.tests.*", "*_spec.*", "*.spec.*", "test.*", "tests.*", "*test.java", "*tests.cs", "*.snap"];
+const TESTS: &[&str] = &[
+    "test_*",
+    "*_test.*",
+    "*_tests.*",
+    "*.test.*",
+    "*.tests.*",
+    "*_spec.*",
+    "*.spec.*",
+    "test.*",
+    "tests.*",
+    "*test.java",
+    "*tests.cs",
+    "*.snap",
+];
 
 /// Manifests: format and the keys that say how checks run.
 const MANIFESTS: &[(&str, &[&str])] = &[
@@ -67,7 +135,9 @@ fn words(command: &str) -> impl Iterator<Item = &str> {
 /// Whether what says how checks run differs between two versions of the manifest at `path`. What does not parse differs.
 pub fn manifest_changed(path: &str, old: &[u8], new: &[u8]) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let Some((_, keys)) = MANIFESTS.iter().find(|(manifest, _)| manifest.eq_ignore_ascii_case(name)) else { return true };
+    let Some((_, keys)) = MANIFESTS.iter().find(|(manifest, _)| manifest.eq_ignore_ascii_case(name)) else {
+        return true;
+    };
     let read = |bytes: &[u8]| -> Option<serde_json::Value> {
         let text = std::str::from_utf8(bytes).ok()?;
         if name.ends_with(".json") { serde_json::from_str(text).ok() } else { toml::from_str(text).ok() }

@@ -108,7 +108,9 @@ mod tests {
     fn only_what_is_known_counts() {
         let known = [Known { id: "a".into(), commits: vec!["c1".into(), "c2".into()], tree: "t".into() }];
         let row = |id: &str, commits: &str, tree: &str, verdict: &str, why: &str| {
-            format!(r#"{{"schema":1,"tasks":[{{"id":"{id}","commits":{commits},"tree":"{tree}","verdict":"{verdict}","why":"{why}"}}]}}"#)
+            format!(
+                r#"{{"schema":1,"tasks":[{{"id":"{id}","commits":{commits},"tree":"{tree}","verdict":"{verdict}","why":"{why}"}}]}}"#
+            )
         };
         let good = check(row("a", r#"["c1","c2"]"#, "t", "reopened", "no test").as_bytes(), &known).expect("holds");
         assert_eq!((good[0].confirmed, good[0].why.as_str()), (false, "no test"));

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use crate::agent::Registry;
 use crate::error::{Error, Result};
 use crate::flow::drain::Options;
-use crate::flow::{Coop, agent};
 use crate::flow::fork::{remove, work};
 use crate::flow::session::{self, Asked, Job, Program};
+use crate::flow::{Coop, agent};
 use crate::state::{Fork, ForkName};
 use crate::ui::text;
 
@@ -62,7 +62,12 @@ impl Command for Args {
             return self.run_loop(&coop, &name, context);
         }
         let shared = &self.drain;
-        if shared.detach || shared.no_wait || !shared.tasks.is_empty() || shared.max_tasks.is_some() || shared.gate.is_some() {
+        if shared.detach
+            || shared.no_wait
+            || !shared.tasks.is_empty()
+            || shared.max_tasks.is_some()
+            || shared.gate.is_some()
+        {
             return Err(Error::usage("that option is of a loop").hint(format!("git coop fork {name} AGENT --loop")));
         }
         let before = Fork::find(&coop.repo, &coop.env, &name)?;

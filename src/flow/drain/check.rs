@@ -153,13 +153,7 @@ impl Case<'_> {
         if !guarded.is_empty() {
             let shown: Vec<String> = guarded.iter().take(10).map(|path| printable_bytes(path)).collect();
             let shown = shown.join(", ");
-            let tip = bind::with_paths_of(
-                &self.coop.repo,
-                self.accepted,
-                &bound.tip,
-                &guarded,
-                self.store.ident(),
-            )?;
+            let tip = bind::with_paths_of(&self.coop.repo, self.accepted, &bound.tip, &guarded, self.store.ident())?;
             let ran = self.run_gate(fork, &tip);
             let (passed, how, log) = match ran {
                 Ok(ran) => (ran.passed, ran.how, ran.log),

@@ -58,7 +58,8 @@ pub fn start(coop: &Coop, name: &ForkName, program: &std::path::Path, args: &[Os
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(Error::conflict(format!("loop '{name}' has not begun after five minutes")).hint(format!("less {}", path.display())))
+    Err(Error::conflict(format!("loop '{name}' has not begun after five minutes"))
+        .hint(format!("less {}", path.display())))
 }
 
 fn ended(child: &mut Child) -> Result<Option<i32>> {

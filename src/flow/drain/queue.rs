@@ -97,7 +97,11 @@ pub fn try_marked(coop: &Coop, listed: &Listed, from: &[Mark], to: Mark) -> Resu
     match marked(coop, listed, from, to) {
         Ok(true) => Ok(()),
         Ok(false) => {
-            eprintln!("note: '{}' is not in {} as it was; its marker stays", listed.task.title, shown(coop, &listed.path));
+            eprintln!(
+                "note: '{}' is not in {} as it was; its marker stays",
+                listed.task.title,
+                shown(coop, &listed.path)
+            );
             Ok(())
         }
         Err(err) if err.kind() == Kind::Usage => {
@@ -118,9 +122,10 @@ pub fn candidates(coop: &Coop, files: &[PathBuf], name: &ForkName) -> Result<Vec
             (Mark::Claimed, Some(ClaimState::Done)) => try_marked(coop, &listed, &[Mark::Claimed], Mark::Done)?,
             (Mark::Claimed, Some(ClaimState::Blocked)) => try_marked(coop, &listed, &[Mark::Claimed], Mark::Blocked)?,
             (Mark::Todo | Mark::Claimed, _) => {
-                let mine = listed.claim.as_ref().is_some_and(|c| {
-                    c.state == ClaimState::Held && c.record.get("Loop") == Some(name.as_str())
-                });
+                let mine = listed
+                    .claim
+                    .as_ref()
+                    .is_some_and(|c| c.state == ClaimState::Held && c.record.get("Loop") == Some(name.as_str()));
                 if mine {
                     own.push(listed);
                 } else if listed.holder(coop).is_none() {

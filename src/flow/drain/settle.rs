@@ -121,12 +121,14 @@ impl Drain<'_> {
         let loop_edit = self.loop_edit(&event)?;
         let mut edits = more;
         edits.extend([claim_edit.clone(), loop_edit.clone()]);
-        self.opened.fork.record(&self.store, &format!("task {}: {what}", claim.id), edits).map_err(|err| {
-            match err.kind() {
-                Kind::Conflict => Error::conflict(format!("the fork of loop '{}' was changed by somebody else", self.record.name))
-                    .hint(format!("git log --oneline refs/coop/forks/{}/meta; then git coop loop", self.record.name)),
-                _ => err,
+        self.opened.fork.record(&self.store, &format!("task {}: {what}", claim.id), edits).map_err(|err| match err
+            .kind()
+        {
+            Kind::Conflict => {
+                Error::conflict(format!("the fork of loop '{}' was changed by somebody else", self.record.name))
+                    .hint(format!("git log --oneline refs/coop/forks/{}/meta; then git coop loop", self.record.name))
             }
+            _ => err,
         })?;
         claim.moved(claim_edit.new, &self.store);
         self.record.record.tip = loop_edit.new;

@@ -135,7 +135,11 @@ pub(super) fn signed_in(coop: &Coop, registry: &Registry) -> Result<Vec<String>>
 
 /// A new fork begins at the last commit: what is not committed would be missing there. Errors: exit 2.
 fn clean(coop: &Coop, files: &[PathBuf]) -> Result<()> {
-    let queues: Vec<&[u8]> = files.iter().filter_map(|f| f.strip_prefix(&coop.repo.work_tree).ok()).map(|p| p.as_os_str().as_bytes()).collect();
+    let queues: Vec<&[u8]> = files
+        .iter()
+        .filter_map(|f| f.strip_prefix(&coop.repo.work_tree).ok())
+        .map(|p| p.as_os_str().as_bytes())
+        .collect();
     let changed = worktree::modified(&coop.repo, &coop.env)?;
     match changed.iter().find(|path| !queues.contains(&path.as_slice())) {
         None => Ok(()),
@@ -225,7 +229,8 @@ fn renew_landed(coop: &Coop, name: &ForkName) -> Result<()> {
     let Some(fork) = Fork::find(&coop.repo, &coop.env, name)? else { return Ok(()) };
     let idle = matches!(fork.state, ForkState::Idle | ForkState::Open) && fork.head == fork.base;
     let moved = refs::read(&coop.repo, &coop.env, "HEAD^{commit}")?.is_some_and(|head| head != fork.base);
-    let waiting = Loop::find(&coop.repo, &coop.env, name)?.is_some_and(|l| l.state.is_active() || l.record.get("Partial").is_some());
+    let waiting = Loop::find(&coop.repo, &coop.env, name)?
+        .is_some_and(|l| l.state.is_active() || l.record.get("Partial").is_some());
     if fork.state == ForkState::Landed || (idle && moved && !waiting) {
         remove::remove(coop, name, false)?;
     }
@@ -259,7 +264,8 @@ impl Drain<'_> {
         self.record.record.set("Todo", summary.todo.to_string());
         match ended {
             Ended::Drained => {
-                let blocked = if summary.blocked > 0 { format!(", {} blocked", summary.blocked) } else { String::new() };
+                let blocked =
+                    if summary.blocked > 0 { format!(", {} blocked", summary.blocked) } else { String::new() };
                 let done = self.record.record.number("Done");
                 self.state(LoopState::Finished, &format!("finished, {done} done{blocked}"))?;
                 let settled = |claim: &Claim| {

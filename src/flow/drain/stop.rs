@@ -40,7 +40,9 @@ pub fn prove(coop: &Coop, name: &ForkName, limit: Duration) -> Result<()> {
     let path = fork::lock_path(coop, name);
     while Lock::is_held(&path) {
         if Instant::now() > end {
-            return Err(Error::conflict(format!("loop '{name}' has not ended")).hint(format!("git coop fork stop {name}")));
+            return Err(
+                Error::conflict(format!("loop '{name}' has not ended")).hint(format!("git coop fork stop {name}"))
+            );
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -144,7 +144,12 @@ impl Drain<'_> {
                     self.rows.push(Row { usage: totals.usage, ..row(Fate::GivenBack, "") });
                     return Ok(Step::Stop(Ended::Stopped));
                 }
-                self.view.say(&format!("  {} ended: {} ({}s)", self.definition.name, view::used(&ran.usage), ran.seconds));
+                self.view.say(&format!(
+                    "  {} ended: {} ({}s)",
+                    self.definition.name,
+                    view::used(&ran.usage),
+                    ran.seconds
+                ));
                 let bad = |why: String, keep| Some(Verdict::Bad(Bad { why, keep, log: None }));
                 let name = profile.as_deref();
                 match ran.outcome {
@@ -163,14 +168,17 @@ impl Drain<'_> {
                         breaths += 1;
                         if breaths < MAX_BREATHS {
                             let pause = Accounts::breath(&self.coop.env, breaths, after);
-                            self.view.say(&format!("  the service is overloaded, again in {}s: {why}", pause.as_secs()));
+                            self.view
+                                .say(&format!("  the service is overloaded, again in {}s: {why}", pause.as_secs()));
                             account::sleep_until(Timestamp::now() + pause, &self.interrupts);
                             continue;
                         }
                         breaths = 0;
                         verdict = bad(format!("the service is overloaded: {why}"), true);
                     }
-                    Outcome::ContextFull { why } => verdict = bad(format!("the conversation became too long: {why}"), true),
+                    Outcome::ContextFull { why } => {
+                        verdict = bad(format!("the conversation became too long: {why}"), true)
+                    }
                     Outcome::Failed { why } => verdict = bad(format!("{} failed: {why}", self.definition.name), true),
                     Outcome::Hung { why } => verdict = bad(format!("{} was ended: {why}", self.definition.name), true),
                     Outcome::Interrupted | Outcome::Finished => self.accounts.worked(),
@@ -253,7 +261,8 @@ impl Drain<'_> {
                     if self.options.no_wait {
                         return Ok(Err(Ended::Parked(until)));
                     }
-                    self.view.say(&format!("  every account of {} is used up; waking at {until}", self.definition.name));
+                    self.view
+                        .say(&format!("  every account of {} is used up; waking at {until}", self.definition.name));
                     notify::notify(self.coop, "parked", self.record.name.as_str(), &why);
                     self.record.record.set("Reason", "");
                     if !account::sleep_until(until, &self.interrupts) {
@@ -284,4 +293,3 @@ impl Drain<'_> {
         ])
     }
 }
-

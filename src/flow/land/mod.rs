@@ -26,8 +26,8 @@ use crate::ui::text::count;
 use super::Coop;
 
 pub use candidate::{Candidate, Work, build, conflict as conflict_error, work};
-pub use hostpaths::why as host_path;
 pub(super) use gate::{Candidate as GateCandidate, Ran, run as run_gate};
+pub use hostpaths::why as host_path;
 pub use judge::Judged;
 pub(super) use judge::{KEYS as VERDICT_KEYS, judge};
 pub use policy::{Finding, Policy};
