@@ -21,14 +21,23 @@ impl Endpoint {
         let format = "{{range .IPAM.Config}}{{.Gateway}}{{end}}";
         let gateway = run(Command::new("docker").args(["network", "inspect", "bridge", "--format", format]));
         // an unused bridge has no gateway in its description yet
-        Endpoint::on(if gateway.is_empty() { "172.17.0.1" } else { &gateway }, log)
+        let gateway = if gateway.is_empty() { "172.17.0.1" } else { &gateway };
+        Endpoint::on(gateway, gateway, log)
     }
 
-    fn on(address: &str, log: PathBuf) -> Endpoint {
+    /// Listens for boxes on podman's bridge. Its address is there only while a container runs, so on every address.
+    pub fn on_podman(log: PathBuf) -> Endpoint {
+        let format = "{{range .Subnets}}{{.Gateway}}{{end}}";
+        let gateway = run(Command::new("podman").args(["network", "inspect", "podman", "--format", format]));
+        Endpoint::on("0.0.0.0", &gateway, log)
+    }
+
+    /// Listens on `bind`; boxes reach it as `address`.
+    fn on(bind: &str, address: &str, log: PathBuf) -> Endpoint {
         fs::write(&log, "").expect("a log");
         let mut child = Command::new(node())
             .arg(here().join("endpoint/endpoint.mjs"))
-            .args([address, "0"])
+            .args([bind, "0"])
             .arg(&log)
             .stdout(Stdio::piped())
             .spawn()

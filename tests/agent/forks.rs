@@ -7,30 +7,41 @@ use std::time::{Duration, Instant};
 use crate::endpoint::Endpoint;
 use crate::image;
 use crate::sample::{Sample, prompt};
-use crate::tools::{both, bwrap_works, docker_works, here, install, node, skipped, try_run};
+use crate::tools::{both, bwrap_works, docker_works, here, install, node, podman_works, skipped, try_run};
 
 /// `git coop` of the user, in docker boxes of the test image.
 fn coop(sample: &Sample, args: &[&str]) -> Output {
+    coop_on("docker", sample, args)
+}
+
+fn coop_on(runtime: &str, sample: &Sample, args: &[&str]) -> Output {
     let mut command = sample.command(env!("CARGO_BIN_EXE_git-coop"));
-    command.args(args).env("COOP_RUNTIME", "docker").env("COOP_IMAGE", image::tag()).env("COOP_EGRESS", "open");
+    command.args(args).env("COOP_RUNTIME", runtime).env("COOP_IMAGE", image::tag()).env("COOP_EGRESS", "open");
     let output = try_run(&mut command);
     assert_eq!(output.status.code(), Some(0), "git coop {args:?}\n{}", both(&output));
     output
 }
 
-fn fork(agent: &str, headless: &[&str]) {
-    if skipped("docker", docker_works()) {
+fn fork(runtime: &str, agent: &str, headless: &[&str]) {
+    // the image is made by docker
+    if skipped("docker", docker_works()) || runtime == "podman" && skipped("podman", podman_works()) {
         return;
     }
     let sample = Sample::new();
-    let endpoint = Endpoint::on_bridge(sample.path("requests"));
+    let endpoint = match runtime {
+        "podman" => Endpoint::on_podman(sample.path("requests")),
+        _ => Endpoint::on_bridge(sample.path("requests")),
+    };
+    if runtime == "podman" {
+        image::in_podman();
+    }
     sample.use_endpoint(&endpoint.url);
     let before = sample.git(&["rev-parse", "main"]);
     let ask = |file: &str| {
         let text = prompt(&sample.fork("feature"), file);
         let args: Vec<&str> =
             ["fork", "feature", agent, "--"].iter().chain(headless).copied().chain([&*text]).collect();
-        coop(&sample, &args)
+        coop_on(runtime, &sample, &args)
     };
     ask("notes.txt");
     let session = || {
@@ -49,24 +60,29 @@ fn fork(agent: &str, headless: &[&str]) {
     assert_eq!(session() == first, agent != "codex", "{first} {}", session());
     assert_eq!(sample.git(&["rev-list", "--count", head]), "3");
     assert_eq!(sample.git(&["show", &format!("{head}:more.txt")]), "written by the agent");
-    let listed = coop(&sample, &["fork", "ls", "--json"]);
+    let listed = coop_on(runtime, &sample, &["fork", "ls", "--json"]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("\"feature\"") && listed.contains(&format!("\"{agent}\"")), "{listed}");
 }
 
 #[test]
 fn claude_works_in_a_fork() {
-    fork("claude", &["-p"]);
+    fork("docker", "claude", &["-p"]);
+}
+
+#[test]
+fn claude_works_in_a_fork_under_podman() {
+    fork("podman", "claude", &["-p"]);
 }
 
 #[test]
 fn codex_works_in_a_fork() {
-    fork("codex", &["exec"]);
+    fork("docker", "codex", &["exec"]);
 }
 
 #[test]
 fn gemini_works_in_a_fork() {
-    fork("gemini", &["-p"]);
+    fork("docker", "gemini", &["-p"]);
 }
 
 #[test]

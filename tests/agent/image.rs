@@ -25,6 +25,16 @@ pub fn tag() -> &'static str {
     })
 }
 
+/// The same image in podman's store.
+pub fn in_podman() {
+    let tag = tag();
+    locked("agents-image-podman", || {
+        if !try_run(Command::new("podman").args(["image", "exists", tag])).status.success() {
+            run(Command::new("sh").args(["-c", "docker save \"$1\" | podman load --quiet", "sh", tag]));
+        }
+    });
+}
+
 fn build(tag: &str, text: &str) {
     if try_run(Command::new("docker").args(["image", "inspect", tag])).status.success() {
         return;

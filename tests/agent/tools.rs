@@ -53,6 +53,12 @@ pub fn docker_works() -> bool {
     *ANSWER.get_or_init(|| Command::new("docker").arg("version").output().is_ok_and(|o| o.status.success()))
 }
 
+/// Whether podman answers.
+pub fn podman_works() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| Command::new("podman").arg("version").output().is_ok_and(|o| o.status.success()))
+}
+
 /// Whether bubblewrap can make a box.
 pub fn bwrap_works() -> bool {
     let try_it = ["--unshare-user", "--ro-bind", "/", "/", "true"];
