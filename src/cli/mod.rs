@@ -21,6 +21,7 @@ pub mod run;
 pub mod scan;
 pub mod shell;
 pub mod sibling;
+pub mod sync;
 pub mod tasks;
 pub mod terminal;
 pub mod update;

@@ -17,6 +17,7 @@ pub mod review;
 pub mod scan;
 pub mod session;
 pub mod shadows;
+pub mod sync;
 pub mod verify;
 pub mod verify_range;
 pub mod watch;

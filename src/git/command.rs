@@ -76,6 +76,24 @@ impl Git {
         git.on(&repo.git_dir)
     }
 
+    /// git on `repo` for talking to one of the user's remotes: their transports, credential helpers and proxies, and
+    /// nothing else that [`Git::new`] forbids. Never prompts.
+    pub fn network(repo: &Repo, env: &Env) -> Self {
+        let mut git = Git::new(repo, env);
+        for key in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            for key in [key.to_owned(), key.to_ascii_lowercase()] {
+                if let Some(value) = env.get(&key) {
+                    git.command.env(key, value);
+                }
+            }
+        }
+        // `ext` and what else names a program stays out
+        for protocol in ["https", "http", "ssh", "git"] {
+            git = git.config(&format!("protocol.{protocol}.allow=always"));
+        }
+        git
+    }
+
     /// git on `repo` that reads no configuration but the repository's own: for imports, and for every
     /// command that looks at what a box produced.
     pub fn isolated(repo: &Repo, env: &Env) -> Self {

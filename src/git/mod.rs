@@ -27,6 +27,7 @@ pub mod private;
 pub mod rebase;
 pub mod recommit;
 pub mod refs;
+pub mod remote;
 pub mod repo;
 pub mod seed;
 pub mod shape;

@@ -24,7 +24,7 @@ impl Here {
         Here { world, registry }
     }
     fn env(&self, now: i64) -> Env {
-        let path = std::env::var_os("PATH").expect("PATH");
+        let path = std::ffi::OsString::from(self.world.path());
         let home = self.world.home().into_os_string();
         Env::from_pairs([("PATH", path), ("HOME", home), ("COOP_TEST_NOW", now.to_string().into())])
     }

@@ -19,3 +19,4 @@ mod scan_history;
 mod shadows;
 mod structure;
 mod support;
+mod sync;
