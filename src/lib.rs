@@ -19,5 +19,6 @@ pub mod state;
 pub mod task;
 pub mod time;
 pub mod ui;
+pub mod without;
 
 pub use error::{Error, Result};

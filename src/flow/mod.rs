@@ -1,5 +1,6 @@
 //! The use cases: the only place that combines the parts.
 pub mod agent;
+pub mod attack;
 pub mod cooldown;
 pub mod coop;
 pub mod doctor;

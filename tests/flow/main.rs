@@ -1,5 +1,6 @@
 //! The use cases with the real programs, real git and real boxes.
 
+mod attack;
 #[path = "../box/common.rs"]
 #[allow(dead_code)]
 mod common;
