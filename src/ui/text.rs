@@ -37,6 +37,22 @@ pub fn without_colour(text: &str) -> String {
     out
 }
 
+/// As [`printable_lines`] for a JSON document, which stays the same document: JSON has an escape of its own.
+pub fn json(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    let mut units = [0; 2];
+    for c in document.chars() {
+        if c == '\n' || !(c.is_control() || is_deceptive(c)) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -79,5 +95,9 @@ mod tests {
         assert_eq!(printable_lines("a\tb\nc\r"), "a\tb\nc\\u{d}");
         assert_eq!(printable_bytes(b"x\xff\x1b"), "x\\xff\\u{1b}");
         assert_eq!(printable("héllo wörld"), "héllo wörld");
+        let value = serde_json::json!({"a": "x\u{9b}2J \u{202e} \u{e0041} ö"});
+        let shown = json(&value.to_string());
+        assert_eq!(shown, "{\"a\":\"x\\u009b2J \\u202e \\udb40\\udc41 ö\"}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
     }
 }

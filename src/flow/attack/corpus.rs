@@ -10,7 +10,13 @@ use crate::error::{Context as _, Error, Result};
 const FILES: &[(&str, &str)] = &[
     ("secrets", include_str!("../../../attacks/secrets.toml")),
     ("git", include_str!("../../../attacks/git.toml")),
+    ("landing", include_str!("../../../attacks/landing.toml")),
+    ("terminal", include_str!("../../../attacks/terminal.toml")),
+    ("files", include_str!("../../../attacks/files.toml")),
+    ("credentials", include_str!("../../../attacks/credentials.toml")),
+    ("network", include_str!("../../../attacks/network.toml")),
     ("kernel", include_str!("../../../attacks/kernel.toml")),
+    ("resources", include_str!("../../../attacks/resources.toml")),
 ];
 
 /// Where the payloads of a scene run.

@@ -85,7 +85,7 @@ impl Ground {
 }
 
 impl Place {
-    pub fn new(ground: &Ground, scene: &Scene) -> Result<Place> {
+    pub fn new(ground: &Ground, scene: &Scene, nonce: &str) -> Result<Place> {
         let env = &ground.env;
         let temp = env.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let dir = tempfile::Builder::new().prefix("coop-attack-").tempdir_in(&temp);
@@ -115,6 +115,7 @@ impl Place {
         set("PATH", &path);
         set("LC_ALL", "C.UTF-8".as_ref());
         set("TERM", "xterm".as_ref());
+        set("N", nonce.as_ref());
         set("GIT_CONFIG_NOSYSTEM", "1".as_ref());
         set("COOP_RUNTIME", ground.runtime.as_ref());
         set("COOP_EGRESS", "none".as_ref());

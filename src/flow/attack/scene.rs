@@ -19,8 +19,8 @@ const PAYLOAD: u32 = 20;
 /// Runs `attacks` of `scene` together in one place. The outcomes are in the order of the attacks.
 pub(super) fn run(ground: &Ground, scene: &Scene, attacks: &[&Attack], boxed: bool) -> Result<Vec<Outcome>> {
     let started = Instant::now();
-    let place = Place::new(ground, scene)?;
-    let batch = Batch { scene, place, nonce: fresh_id()? };
+    let nonce = fresh_id()?;
+    let batch = Batch { scene, place: Place::new(ground, scene, &nonce)?, nonce };
     let mut verdicts: Vec<Option<(Verdict, String)>> = attacks.iter().map(|a| batch.set_up(a)).collect();
     let ready: Vec<&Attack> =
         attacks.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_none()).map(|(attack, _)| *attack).collect();
@@ -89,7 +89,9 @@ impl Batch<'_> {
             (_, run) => run,
         };
         let driver = self.driver(attacks);
-        Some(self.place.host("box", run, &self.place.repo, &[("PAYLOAD", &driver)]))
+        let mut ran = self.place.host("box", run, &self.place.repo, &[("PAYLOAD", &driver)]);
+        ran.stdout = ran.stdout.replace("\r\n", "\n"); // a terminal was in between
+        Some(ran)
     }
 
     /// A script that runs every payload in a shell of its own and says how each ended.
@@ -150,6 +152,9 @@ impl Batch<'_> {
                 return (Verdict::Escaped, "the secret was read".into());
             }
             let Some((text, status)) = self.part(attack, &ran.stdout) else {
+                if !attack.limit.is_empty() {
+                    return (Verdict::Escaped, "the box was ended".into());
+                }
                 return (Verdict::Failed, format!("the box did not report: {}", ran.complaint()));
             };
             if let Some((_, why)) = text.split_once(&format!("won-{}", self.nonce)) {

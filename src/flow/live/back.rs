@@ -112,6 +112,7 @@ fn apply(coop: &Coop, id: &str, incoming: &Incoming, start: &Start) -> Result<()
         (None, _) => false,
     };
     let forward = forward && !changes_named(coop, start.tip.as_ref(), new.as_ref())?;
+    let forward = forward && !brings_submodules(coop, start.tip.as_ref(), new.as_ref())?;
     // the branch may have been checked out elsewhere or moved by the user: then nothing is taken over
     let still_there = refs::head_branch(repo, env)? == start.branch;
     let mut moved = false;
@@ -128,10 +129,6 @@ fn apply(coop: &Coop, id: &str, incoming: &Incoming, start: &Start) -> Result<()
     if moved && let Some(new) = &new {
         let range = start.tip.as_ref().map_or_else(|| new.to_string(), |old| format!("{old}..{new}"));
         let count = Git::isolated(repo, env).args(["rev-list", "--count", &range]).line()?;
-        let links = verify::gitlinks(coop, start.tip.as_ref(), new)?;
-        for link in &links {
-            eprintln!("warning: the box committed a {}", link.shown());
-        }
         finish_follow(coop, id, start.tip.as_ref(), new)?;
         let commits = text::count(count.parse().unwrap_or(0), "commit");
         eprintln!("{commits} of the box on {}", target.trim_start_matches("refs/heads/"));
@@ -194,6 +191,17 @@ fn changes_named(coop: &Coop, old: Option<&Oid>, new: Option<&Oid>) -> Result<bo
         eprintln!("warning: the box committed a change of '{path}', which {key} of git's configuration names");
     }
     Ok(hit.is_some())
+}
+
+/// Whether the commits bring a submodule. An index that has it would send the user's next `git status` into a directory
+/// of the box, to do what the configuration there says.
+fn brings_submodules(coop: &Coop, old: Option<&Oid>, new: Option<&Oid>) -> Result<bool> {
+    let Some(new) = new else { return Ok(false) };
+    let links = verify::gitlinks(coop, old, new)?;
+    for link in &links {
+        eprintln!("warning: the box committed a {}", link.shown());
+    }
+    Ok(!links.is_empty())
 }
 
 /// Lets the index follow and removes the marks; safe to do again.
