@@ -10,6 +10,7 @@ use crate::git::shape::Shape;
 use crate::sandbox::runtime::{self, System, Usable};
 use crate::sandbox::spec::{Egress, Limits, User};
 use crate::settings::{self, Settings};
+use crate::state::Store;
 
 /// One repository with everything known about it, read once.
 #[derive(Debug)]
@@ -36,6 +37,11 @@ impl Coop {
     /// The runtime that holds boxes here: the forced one, or the first that works.
     pub fn runtime(&self) -> Result<Usable> {
         runtime::detect(&self.env, self.settings.get("COOP_RUNTIME"), &System::new(&self.env))
+    }
+
+    /// The state of this repository, open for writing as the user.
+    pub fn store(&self) -> Result<Store<'_>> {
+        Store::of(&self.repo, &self.env, self.shape.committer.as_deref())
     }
 
     /// Owner of the repository: who a box runs as.

@@ -1,12 +1,15 @@
 //! What commits change, path by path. Renames off, no driver, no textconv, no attribute of anybody: the
 //! answer depends on trees alone, and paths are bytes between NULs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use gix::diff::tree::recorder::Change as Recorded;
+use gix::objs::TreeRefIter;
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Result};
 
-use super::{Git, Oid, Repo};
+use super::{Git, Oid, Repo, objects};
 
 /// One side of a change: mode as git prints it, and object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +35,74 @@ pub struct Change {
 
 /// What each of `commits` changes; of a merge only what differs from every parent.
 pub fn changes(repo: &Repo, env: &Env, commits: &[Oid]) -> Result<Vec<Change>> {
-    if commits.is_empty() {
-        return Ok(Vec::new());
+    let opened = objects::open(repo)?;
+    let mut all = Vec::new();
+    for commit in commits {
+        match of_one(&opened, commit)? {
+            Some(changes) => all.extend(changes),
+            None => return by_git(repo, env, commits),
+        }
     }
+    Ok(all)
+}
+
+/// What a commit with at most one parent changes, paths in order; `None` for a merge.
+pub(super) fn of_one(opened: &gix::Repository, id: &Oid) -> Result<Option<Vec<Change>>> {
+    let commit = opened.find_commit(id.to_gix()?).or_bug("cannot read a commit")?;
+    let parents: Vec<_> = commit.parent_ids().map(|p| p.detach()).collect();
+    let tree = |id: gix::ObjectId| opened.find_tree(id).or_bug("cannot read a tree");
+    let old = match parents.as_slice() {
+        [] => None,
+        [one] => {
+            let parent = opened.find_commit(*one).or_bug("cannot read a commit")?;
+            Some(tree(parent.tree_id().or_bug("a commit has no tree")?.detach())?)
+        }
+        _ => return Ok(None),
+    };
+    let new = tree(commit.tree_id().or_bug("a commit has no tree")?.detach())?;
+    of_trees(opened, id, old.as_ref(), &new).map(Some)
+}
+
+/// What differs between two trees, paths in order.
+fn of_trees(
+    opened: &gix::Repository,
+    commit: &Oid,
+    old: Option<&gix::Tree<'_>>,
+    new: &gix::Tree<'_>,
+) -> Result<Vec<Change>> {
+    let hash = opened.object_hash();
+    let mut recorder = gix::diff::tree::Recorder::default();
+    gix::diff::tree(
+        TreeRefIter::from_bytes(old.map_or(&[], |tree| &tree.data), hash),
+        TreeRefIter::from_bytes(&new.data, hash),
+        gix::diff::tree::State::default(),
+        &opened.objects,
+        &mut recorder,
+    )
+    .or_bug("cannot compare trees")?;
+    // where a directory and a file change places, both are told: one path, two sides
+    let mut paths: BTreeMap<Vec<u8>, [Option<Side>; 2]> = BTreeMap::new();
+    let mut add = |path: bstr::BString, at: usize, mode: gix::objs::tree::EntryMode, id: gix::ObjectId| {
+        if !mode.is_tree() {
+            let mode = String::from_utf8_lossy(mode.kind().as_octal_str()).into_owned();
+            paths.entry(path.into()).or_default()[at] = Some(Side { mode, id: id.into() });
+        }
+    };
+    for record in recorder.records {
+        match record {
+            Recorded::Addition { entry_mode, oid, path, .. } => add(path, 1, entry_mode, oid),
+            Recorded::Deletion { entry_mode, oid, path, .. } => add(path, 0, entry_mode, oid),
+            Recorded::Modification { previous_entry_mode, previous_oid, entry_mode, oid, path } => {
+                add(path.clone(), 0, previous_entry_mode, previous_oid);
+                add(path, 1, entry_mode, oid);
+            }
+        }
+    }
+    Ok(paths.into_iter().map(|(path, [old, new])| Change { commit: commit.clone(), path, old, new }).collect())
+}
+
+/// As [`changes`], for merges as well.
+fn by_git(repo: &Repo, env: &Env, commits: &[Oid]) -> Result<Vec<Change>> {
     let mut input = String::new();
     for commit in commits {
         input.push_str(&format!("{commit}\n"));
@@ -47,15 +115,13 @@ pub fn changes(repo: &Repo, env: &Env, commits: &[Oid]) -> Result<Vec<Change>> {
     parse(&out)
 }
 
-/// What differs between two commits or trees.
-pub fn between(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<Vec<Change>> {
-    let out = Git::isolated(repo, env)
-        .args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none"])
-        .args([old.as_str(), new.as_str()])
-        .read()?;
-    let mut input = format!("{new}\0").into_bytes();
-    input.extend_from_slice(&out);
-    parse(&input)
+/// What differs between two commits, paths in order.
+pub fn between(repo: &Repo, old: &Oid, new: &Oid) -> Result<Vec<Change>> {
+    let opened = objects::open(repo)?;
+    let tree = |id: &Oid| -> Result<_> {
+        opened.find_commit(id.to_gix()?).or_bug("cannot read a commit")?.tree().or_bug("cannot read a tree")
+    };
+    of_trees(&opened, new, Some(&tree(old)?), &tree(new)?)
 }
 
 fn parse(out: &[u8]) -> Result<Vec<Change>> {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use crate::env::Env;
 use crate::error::{Error, Result};
 
-use super::{Git, Oid, Repo};
+use super::peek::{self, Head};
+use super::{Git, Oid, Repo, clean, diff};
 
 /// A branch: its value, and the work tree that has it checked out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub struct Branch {
 
 /// Looks a branch up by its full name, or with `None` the one that is checked out here; `None` where there is none.
 pub fn branch(repo: &Repo, env: &Env, name: Option<&str>) -> Result<Option<Branch>> {
+    if let Some(branch) = plain_branch(repo, name) {
+        return Ok(Some(branch));
+    }
     let format = "--format=%(HEAD)%00%(refname)%00%(objectname)%00%(worktreepath)";
     let out = Git::new(repo, env).args(["for-each-ref", format, name.unwrap_or("refs/heads")]).read()?;
     for line in out.split(|b| *b == b'\n') {
@@ -36,6 +40,37 @@ pub fn branch(repo: &Repo, env: &Env, name: Option<&str>) -> Result<Option<Branc
     Ok(None)
 }
 
+/// The branch where its refs are files and no other work tree has it.
+fn plain_branch(repo: &Repo, name: Option<&str>) -> Option<Branch> {
+    let Head::Branch(current) = peek::head(repo)? else { return None };
+    let name = name.unwrap_or(&current);
+    if !name.starts_with("refs/heads/") || peek::elsewhere(repo, name)? {
+        return None;
+    }
+    let tip = peek::one(repo, name)??;
+    let checked_out = (name == current).then(|| repo.work_tree.clone());
+    Some(Branch { name: name.to_owned(), tip, checked_out })
+}
+
+/// The work tree in which git is rebasing or bisecting `branch`, and the word for it: git itself moves no branch that
+/// such a work tree comes back to.
+pub fn in_use(repo: &Repo, branch: &str) -> Option<(PathBuf, &'static str)> {
+    const MARKS: &[(&str, &str)] =
+        &[("rebase-merge/head-name", "rebase"), ("rebase-apply/head-name", "rebase"), ("BISECT_START", "bisect")];
+    let linked = std::fs::read_dir(repo.common_dir.join("worktrees")).into_iter().flatten().flatten();
+    for dir in std::iter::once(repo.common_dir.clone()).chain(linked.map(|entry| entry.path())) {
+        for (mark, what) in MARKS {
+            let Ok(text) = std::fs::read_to_string(dir.join(mark)) else { continue };
+            if text.trim_end().trim_start_matches("refs/heads/") == branch.trim_start_matches("refs/heads/") {
+                let place = std::fs::read_to_string(dir.join("gitdir")).ok();
+                let place = place.map(|text| PathBuf::from(text.trim_end().trim_end_matches("/.git")));
+                return Some((place.unwrap_or_else(|| dir.parent().unwrap_or(&dir).to_owned()), what));
+            }
+        }
+    }
+    None
+}
+
 /// What is under way in the work tree, such as a merge that waits for its commit.
 pub fn under_way(repo: &Repo) -> Option<&'static str> {
     const MARKS: &[(&str, &str)] = &[
@@ -48,8 +83,12 @@ pub fn under_way(repo: &Repo) -> Option<&'static str> {
     MARKS.iter().find(|(file, _)| repo.git_dir.join(file).symlink_metadata().is_ok()).map(|(_, what)| *what)
 }
 
-/// Tracked paths with changes that are not committed, staged or not, at most `limit`.
-pub fn dirty(repo: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>> {
+/// Tracked paths with changes that are not committed, staged or not, at most `limit`. `head` is the commit that is
+/// checked out.
+pub fn dirty(repo: &Repo, env: &Env, head: &Oid, limit: usize) -> Result<Vec<Vec<u8>>> {
+    if clean::is(repo, head) {
+        return Ok(Vec::new());
+    }
     let out = Git::new(repo, env)
         .args(["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=all"])
         .in_work_tree(repo)
@@ -60,6 +99,9 @@ pub fn dirty(repo: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>> {
 /// Whether index and files could go from `old` to `new` without losing a byte; git's reason where not.
 /// Nothing is changed.
 pub fn could(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<std::result::Result<(), String>> {
+    if diff::between(repo, old, new).is_ok_and(|changes| clean::is(repo, old) && clean::has_room(repo, &changes)) {
+        return Ok(Ok(()));
+    }
     two_trees(repo, env, old, new, true)
 }
 
@@ -82,6 +124,9 @@ fn two_trees(repo: &Repo, env: &Env, old: &Oid, new: &Oid, dry: bool) -> Result<
 
 /// Whether the index holds exactly the tree of `commit`.
 pub fn index_is(repo: &Repo, env: &Env, commit: &Oid) -> Result<bool> {
+    if clean::index_is(repo, commit) {
+        return Ok(true);
+    }
     let output = Git::new(repo, env)
         .args(["diff-index", "--cached", "--quiet", "--ignore-submodules=none", commit.as_str()])
         .in_work_tree(repo)

@@ -1,18 +1,33 @@
 //! Objects through gix.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use crate::error::{Context as _, Result};
 
-use std::collections::BTreeSet;
+use bstr::ByteSlice as _;
 
 use super::{Oid, Repo};
 
-/// Opens the user's repository for objects only: no configuration but its own, none of it trusted to
+thread_local! {
+    /// Repositories that this thread has opened: the handle finds new packs by itself.
+    static OPEN: RefCell<Vec<(PathBuf, gix::Repository)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Opens the user's repository for objects and refs only: no configuration but its own, none of it trusted to
 /// name a program (`Trust::Reduced`: no filter, merge driver or hook fired in the measured attacks).
 pub fn open(repo: &Repo) -> Result<gix::Repository> {
+    let known = OPEN.with_borrow(|open| open.iter().find(|(dir, _)| *dir == repo.git_dir).map(|(_, r)| r.clone()));
+    if let Some(opened) = known {
+        return Ok(opened);
+    }
     let options = gix::open::Options::isolated().with(gix::sec::Trust::Reduced);
     let opened = gix::ThreadSafeRepository::open_opts(&repo.git_dir, options)
-        .or_bug(format!("cannot open '{}'", repo.git_dir.display()))?;
-    Ok(opened.to_thread_local())
+        .or_bug(format!("cannot open '{}'", repo.git_dir.display()))?
+        .to_thread_local();
+    OPEN.with_borrow_mut(|open| open.push((repo.git_dir.clone(), opened.clone())));
+    Ok(opened)
 }
 
 /// Paths of all gitlinks (submodules) in the tree of a commit.
@@ -44,6 +59,12 @@ impl Reader {
     pub fn tree(&self, commit: &Oid) -> Result<Oid> {
         let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
         Ok(commit.tree_id().or_bug("a commit has no tree")?.detach().into())
+    }
+    /// The message of a commit, and when it was committed (seconds since the epoch).
+    pub fn message(&self, commit: &Oid) -> Result<(String, i64)> {
+        let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
+        let time = commit.time().or_bug("a commit has no time")?.seconds;
+        Ok((commit.message_raw_sloppy().to_str_lossy().into_owned(), time))
     }
     /// Whether a commit has the tree of its first parent.
     pub fn is_empty_commit(&self, commit: &Oid) -> Result<bool> {

@@ -12,6 +12,14 @@ use super::{Git, Repo, objects};
 /// Up to this many objects are written as loose files.
 const LOOSE: usize = 40;
 
+/// Brings what `opened` holds in memory into the user's object store.
+pub fn take(repo: &Repo, env: &Env, mut opened: gix::Repository) -> Result<()> {
+    match opened.objects.take_object_memory() {
+        Some(memory) => persist(repo, env, &memory),
+        None => Ok(()),
+    }
+}
+
 /// Writes `objects` into the user's object store.
 pub fn persist(repo: &Repo, env: &Env, objects: &Storage) -> Result<()> {
     if objects.is_empty() {

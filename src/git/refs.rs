@@ -4,6 +4,8 @@
 use crate::env::Env;
 use crate::error::{Error, Result};
 
+use super::peek::{self, Head};
+use super::transactions::Transactions;
 use super::{Git, Oid, Repo};
 
 /// What a ref must be for a write to happen.
@@ -53,52 +55,18 @@ pub enum Outcome {
     Lost,
 }
 
-/// Runs `edits` as one transaction with reflogs (`git help update-ref`, "start/prepare/commit").
-/// Errors where git failed for another reason than a lost race.
+/// Runs `edits` as one transaction with reflogs. Errors where git failed for another reason than a lost race.
 pub fn transaction(repo: &Repo, env: &Env, message: &str, edits: &[Edit]) -> Result<Outcome> {
-    let mut input = b"start\0".to_vec();
-    for edit in edits {
-        if edit.name == "HEAD" {
-            input.extend_from_slice(b"option no-deref\0");
-        }
-        match (&edit.new, &edit.old) {
-            (Some(new), Old::Missing) => push(&mut input, &["create ", &edit.name, "\0", new.as_str(), "\0"]),
-            (Some(new), Old::Is(old)) => {
-                push(&mut input, &["update ", &edit.name, "\0", new.as_str(), "\0", old.as_str(), "\0"]);
-            }
-            (None, Old::Is(old)) => push(&mut input, &["delete ", &edit.name, "\0", old.as_str(), "\0"]),
-            (None, Old::Missing) => {}
-        }
-    }
-    input.extend_from_slice(b"prepare\0commit\0");
-    let output = Git::new(repo, env)
-        .args(["update-ref", "--create-reflog", "-m", message, "-z", "--stdin"])
-        .input(input)
-        .output()?;
-    if output.status.success() {
-        return Ok(Outcome::Done);
-    }
-    // git's message is never parsed to decide: what the refs are now decides
-    for edit in edits {
-        let now = read(repo, env, &edit.name)?;
-        if Old::from(now) != edit.old {
-            return Ok(Outcome::Lost);
-        }
-    }
-    if String::from_utf8_lossy(&output.stderr).contains(".lock") {
-        return Ok(Outcome::Lost); // another writer held the lock and has not finished, or died: re-read and retry
-    }
-    Err(super::command::failed("update-ref", &output))
-}
-
-fn push(input: &mut Vec<u8>, parts: &[&str]) {
-    for part in parts {
-        input.extend_from_slice(part.as_bytes());
-    }
+    Transactions::begin(repo, env, message)?.run(edits)
 }
 
 /// The value of a ref, `None` where it does not exist.
 pub fn read(repo: &Repo, env: &Env, name: &str) -> Result<Option<Oid>> {
+    if name.starts_with("refs/")
+        && let Some(value) = peek::one(repo, name)
+    {
+        return Ok(value);
+    }
     let output = Git::new(repo, env).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]).output()?;
     if !output.status.success() {
         return Ok(None);
@@ -110,6 +78,14 @@ pub fn read(repo: &Repo, env: &Env, name: &str) -> Result<Option<Oid>> {
 pub fn resolve_commit(repo: &Repo, env: &Env, rev: &str) -> Result<Oid> {
     let spec = format!("{rev}^{{commit}}");
     read(repo, env, &spec)?.ok_or_else(|| Error::usage(format!("'{rev}' names no commit")).hint("git log --oneline"))
+}
+
+/// All refs below `prefix`, which ends with a slash, by name.
+pub fn below(repo: &Repo, env: &Env, prefix: &str) -> Result<Vec<(String, Oid)>> {
+    match peek::below(repo, prefix) {
+        Some(refs) => Ok(refs),
+        None => list(repo, env, &[prefix]),
+    }
 }
 
 /// All refs below `patterns`, name and value, in git's order.
@@ -137,6 +113,11 @@ pub fn list_with_head(repo: &Repo, env: &Env, patterns: &[&str]) -> Result<(Refs
 
 /// Where HEAD points: the full name of a branch (it may be unborn), or `None` when detached.
 pub fn head_branch(repo: &Repo, env: &Env) -> Result<Option<String>> {
+    match peek::head(repo) {
+        Some(Head::Branch(name)) => return Ok(Some(name)),
+        Some(Head::Detached(_)) => return Ok(None),
+        None => {}
+    }
     let output = Git::new(repo, env).args(["symbolic-ref", "--quiet", "HEAD"]).output()?;
     Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
 }

@@ -23,6 +23,8 @@ pub struct Shape {
     pub sparse: Option<(Vec<u8>, bool)>,
     /// `user.name` and `user.email`.
     pub identity: (Option<String>, Option<String>),
+    /// `Name <email>` of the committer, where the configuration says so plainly.
+    pub committer: Option<String>,
     /// `core.fileMode`, `core.ignoreCase`, `core.precomposeUnicode`, `core.symlinks` as set, for private git directories.
     pub core: BTreeMap<String, String>,
     /// Names of submodules with a git directory of their own.
@@ -65,6 +67,7 @@ impl Shape {
                 env.str("GIT_AUTHOR_NAME").map(str::to_owned).or_else(|| get("user.name")),
                 env.str("GIT_AUTHOR_EMAIL").map(str::to_owned).or_else(|| get("user.email")),
             ),
+            committer: super::ident::configured(config),
             core: CORE.iter().filter_map(|key| Some(((*key).to_owned(), get(key)?))).collect(),
             submodules: modules(&repo.common_dir.join("modules")),
             excludes_file: excludes(get("core.excludesfile"), env),

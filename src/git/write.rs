@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use gix::objs::tree::{Entry, EntryKind};
-use gix::objs::{Commit, Tree};
+use gix::objs::{self, Commit};
 
 use crate::error::{Context as _, Error, Result};
 
@@ -33,36 +33,53 @@ impl Writer {
     }
     /// Writes blobs, tree and commit into the user's object store; nothing refers to them yet.
     pub fn commit(&self, new: &NewCommit<'_>) -> Result<Oid> {
-        commit(&self.0, new)
+        commit(&self.0, new.ident, new.parents, new.message, Tree::Of(new.files))
     }
 }
 
-fn commit(objects: &gix::Repository, new: &NewCommit<'_>) -> Result<Oid> {
+/// The tree of a commit.
+pub(super) enum Tree<'a> {
+    /// One that is there.
+    Is(gix::ObjectId),
+    /// Files by their flat names.
+    Of(&'a BTreeMap<String, Vec<u8>>),
+}
+
+pub(super) fn commit(
+    objects: &gix::Repository,
+    ident: &str,
+    parents: &[Oid],
+    message: &str,
+    tree: Tree<'_>,
+) -> Result<Oid> {
+    let tree = match tree {
+        Tree::Is(id) => id,
+        Tree::Of(files) => flat(objects, files)?,
+    };
+    let who = gix::actor::SignatureRef::from_bytes(ident.as_bytes())
+        .or_bug("git printed an identity that does not parse")?
+        .to_owned()
+        .or_bug("git printed a time that does not parse")?;
+    let commit = Commit {
+        tree,
+        parents: parents.iter().map(Oid::to_gix).collect::<Result<_>>()?,
+        author: who.clone(),
+        committer: who,
+        encoding: None,
+        message: message.into(),
+        extra_headers: Vec::new(),
+    };
+    Ok(objects.write_object(commit).or_bug("cannot write a commit")?.detach().into())
+}
+
+fn flat(objects: &gix::Repository, files: &BTreeMap<String, Vec<u8>>) -> Result<gix::ObjectId> {
     let mut entries = Vec::new();
-    for (name, bytes) in new.files {
+    for (name, bytes) in files {
         if name.is_empty() || name.contains('/') || name == ".git" {
             return Err(Error::bug(format!("'{name}' is no file name of an event")));
         }
         let oid = objects.write_blob(bytes).or_bug("cannot write a blob")?.detach();
         entries.push(Entry { mode: EntryKind::Blob.into(), filename: name.as_str().into(), oid });
     }
-    let tree = objects.write_object(Tree { entries }).or_bug("cannot write a tree")?.detach();
-    let who = gix::actor::SignatureRef::from_bytes(new.ident.as_bytes())
-        .or_bug("git printed an identity that does not parse")?
-        .to_owned()
-        .or_bug("git printed a time that does not parse")?;
-    let mut parents = Vec::new();
-    for parent in new.parents {
-        parents.push(parent.to_gix()?);
-    }
-    let commit = Commit {
-        tree,
-        parents: parents.into(),
-        author: who.clone(),
-        committer: who,
-        encoding: None,
-        message: new.message.into(),
-        extra_headers: Vec::new(),
-    };
-    Ok(objects.write_object(commit).or_bug("cannot write a commit")?.detach().into())
+    Ok(objects.write_object(objs::Tree { entries }).or_bug("cannot write a tree")?.detach())
 }

@@ -1,13 +1,15 @@
 //! Event commits: subject for people, last paragraph for machines.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::git::packed;
 use crate::git::refs::{self, Edit, Old, Outcome};
+use crate::git::transactions::Transactions;
 use crate::git::write::{NewCommit, Writer};
-use crate::git::{Git, Oid, Repo};
+use crate::git::{Oid, Repo, ident};
 
 /// The schema this program reads and writes.
 pub const SCHEMA: u32 = 1;
@@ -50,6 +52,11 @@ fn clean(text: &str) -> String {
     crate::ui::text::printable(text).trim().to_owned()
 }
 
+/// The paragraph of a message that holds the trailers.
+pub fn last_paragraph(message: &str) -> &str {
+    message.trim_end().rsplit("\n\n").next().unwrap_or_default()
+}
+
 /// Reads the trailers of the last paragraph of a message: `Coop-Key: value` lines, `Coop-` removed.
 /// Errors where the schema is newer than ours (exit 2).
 pub fn parse_trailers(paragraph: &str) -> Result<Vec<(String, String)>> {
@@ -76,18 +83,33 @@ pub struct Store<'a> {
     env: &'a Env,
     objects: Writer,
     ident: String,
+    /// The git of [`Store::prepare`].
+    refs: RefCell<Option<Transactions>>,
 }
 
 impl<'a> Store<'a> {
     /// Opens the object store and asks git who the user is.
     pub fn open(repo: &'a Repo, env: &'a Env) -> Result<Self> {
-        let output = Git::new(repo, env).args(["var", "GIT_COMMITTER_IDENT"]).output()?;
-        if !output.status.success() {
-            return Err(Error::usage("git does not know who you are: user.name or user.email is not set")
-                .hint("git config --global user.name \"Your Name\"; git config --global user.email you@example.org"));
+        Store::of(repo, env, None)
+    }
+    /// As [`Store::open`], for `known` as [`ident::configured`] gave it.
+    pub fn of(repo: &'a Repo, env: &'a Env, known: Option<&str>) -> Result<Self> {
+        let ident = ident::committer(repo, env, known)?;
+        let ident = at(&ident, crate::time::now(env));
+        Ok(Store { repo, env, objects: Writer::open(repo)?, ident, refs: RefCell::new(None) })
+    }
+    /// Starts the git that will move refs, so that it is ready by then, and is the only one for all transactions from
+    /// now on. The reflogs say `message`.
+    pub fn prepare(&self, message: &str) -> Result<()> {
+        *self.refs.borrow_mut() = Some(Transactions::begin(self.repo, self.env, message)?);
+        Ok(())
+    }
+    /// Several refs in one step, or none.
+    pub fn transaction(&self, message: &str, edits: &[Edit]) -> Result<Outcome> {
+        match self.refs.borrow_mut().as_mut() {
+            Some(refs) => refs.run(edits),
+            None => refs::transaction(self.repo, self.env, message, edits),
         }
-        let ident = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-        Ok(Store { repo, env, objects: Writer::open(repo)?, ident: at(&ident, crate::time::now(env)) })
     }
     /// Writes the event commit on top of `previous`; no ref refers to it yet.
     pub fn write(&self, event: &Event, previous: Option<&Oid>) -> Result<Oid> {
@@ -105,7 +127,7 @@ impl<'a> Store<'a> {
         let tip = self.write(event, old)?;
         let mut edits = vec![Edit::set(name, Old::from(old.cloned()), tip.clone())];
         edits.extend(more);
-        match refs::transaction(self.repo, self.env, &event.subject, &edits)? {
+        match self.transaction(&event.subject, &edits)? {
             Outcome::Done => {
                 packed::when_many(self.repo, self.env, name);
                 Ok(tip)
@@ -156,8 +178,7 @@ mod tests {
             files: BTreeMap::new(),
         };
         let message = event.message();
-        let last = message.trim_end().rsplit("\n\n").next().expect("a paragraph");
-        let trailers = parse_trailers(last).expect("parses");
+        let trailers = parse_trailers(last_paragraph(&message)).expect("parses");
         assert_eq!(trailers.len(), 1);
         assert_eq!(get(&trailers, "State"), Some("open\\u{a}Coop-State: landed"));
         assert!(parse_trailers("Coop-Schema: 2").is_err());

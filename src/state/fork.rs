@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::git::objects::Reader;
 use crate::git::refs::Edit;
-use crate::git::{Git, Oid, Repo};
+use crate::git::{Git, Oid, Repo, peek};
 
-use super::event::{Event, Store, get, parse_trailers};
+use super::event::{Event, Store, get, last_paragraph, parse_trailers};
 use super::name::ForkName;
 
 /// Where a fork is in its life.
@@ -119,7 +120,12 @@ impl Fork {
 
     /// Reads one fork; `None` where there is none of this name.
     pub fn find(repo: &Repo, env: &Env, name: &ForkName) -> Result<Option<Fork>> {
-        Ok(read(repo, env, &name.meta_ref())?.pop())
+        let tip = match peek::one(repo, &name.meta_ref()) {
+            Some(Some(tip)) => tip,
+            Some(None) => return Ok(None),
+            None => return Ok(read(repo, env, &name.meta_ref())?.pop()),
+        };
+        of_event(&Reader::open(repo)?, name.clone(), tip).map(Some)
     }
     /// Reads one fork. Errors: exit 2 with the names there are.
     pub fn load(repo: &Repo, env: &Env, name: &ForkName) -> Result<Fork> {
@@ -133,12 +139,28 @@ impl Fork {
         };
         Err(Error::usage(format!("no fork '{name}'")).hint(hint))
     }
-    /// All forks in the order of their names: one git process.
+    /// All forks in the order of their names.
     pub fn all(repo: &Repo, env: &Env) -> Result<Vec<Fork>> {
+        if let Some(refs) = peek::below(repo, "refs/coop/forks/") {
+            let reader = Reader::open(repo)?;
+            let metas = refs.into_iter().filter_map(|(name, tip)| Some((short(&name)?.to_owned(), tip)));
+            return metas.map(|(name, tip)| of_event(&reader, ForkName::parse(&name)?, tip)).collect();
+        }
         read(repo, env, "refs/coop/forks/*/meta")
     }
 }
 
+/// `x` of `refs/coop/forks/x/meta`.
+fn short(name: &str) -> Option<&str> {
+    name.strip_prefix("refs/coop/forks/")?.strip_suffix("/meta").filter(|name| !name.contains('/'))
+}
+
+fn of_event(reader: &Reader, name: ForkName, tip: Oid) -> Result<Fork> {
+    let (message, time) = reader.message(&tip)?;
+    parse(name, tip, time, last_paragraph(&message))
+}
+
+/// Asks git, where refs are not files.
 fn read(repo: &Repo, env: &Env, pattern: &str) -> Result<Vec<Fork>> {
     let format = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:trailers:only,unfold)%00";
     let out = Git::new(repo, env).args(["for-each-ref", &format!("--format={format}"), pattern]).read()?;
@@ -148,8 +170,8 @@ fn read(repo: &Repo, env: &Env, pattern: &str) -> Result<Vec<Fork>> {
     while let (Some(name), Some(tip), Some(time), Some(trailers)) =
         (fields.next(), fields.next(), fields.next(), fields.next())
     {
-        let short = name.strip_prefix("refs/coop/forks/").and_then(|n| n.strip_suffix("/meta")).unwrap_or_default();
-        forks.push(parse(ForkName::parse(short)?, Oid::parse(tip)?, time.parse().unwrap_or(0), trailers)?);
+        let name = ForkName::parse(short(name).unwrap_or_default())?;
+        forks.push(parse(name, Oid::parse(tip)?, time.parse().unwrap_or(0), trailers)?);
     }
     Ok(forks)
 }

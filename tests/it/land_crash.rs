@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::land_support::{Land, f};
 use crate::support::World;
 
-const BEFORE: &[&str] = &["scanned", "rebased", "landing", "gated", "before-transaction"];
+const BEFORE: &[&str] = &["scanned", "rebased", "gated", "before-transaction"];
 const AFTER: &[&str] = &["after-transaction", "following", "followed"];
 
 fn aborting(step: &str) -> Land {

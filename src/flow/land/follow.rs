@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::git::follow as checkout;
 use crate::git::{Oid, refs};
-use crate::state::{Fork, Store};
+use crate::state::Fork;
 
 use super::super::Coop;
 use super::target::Target;
@@ -45,7 +45,7 @@ pub fn pending(coop: &Coop) -> Result<Vec<Fork>> {
             Ok(what) => {
                 eprintln!("note: {what}");
                 keep(fork);
-                fork.record(&Store::open(&coop.repo, &coop.env)?, &what, Vec::new())?;
+                fork.record(&coop.store()?, &what, Vec::new())?;
             }
             Err(why) => {
                 eprintln!(

@@ -7,8 +7,8 @@ use crate::state::{Fork, ForkState, Store, verdict};
 use crate::ui::text::printable_lines;
 
 use super::super::Coop;
-use super::candidate::Candidate;
-use super::gate;
+use super::candidate::{self, Candidate};
+use super::{Options, gate, target};
 
 /// The trailers of a verdict.
 pub const KEYS: &[&str] = &["Gate", "Gate-Command", "Gate-How", "Verdict", "Seconds", "Log"];
@@ -144,4 +144,23 @@ pub fn note(fork: &Fork, gate: Option<&Judged>, candidate: &Candidate) -> String
         ),
         None => format!("none: no gate, tree {}, tip {}, {who}", candidate.tree, candidate.tip.short()),
     }
+}
+
+/// What the gate says of the tree that would land; the verdict is recorded, and nothing moves. Gives whether it is green.
+pub fn gate_only(coop: &Coop, fork: &mut Fork, options: &Options) -> Result<bool> {
+    let _lock = super::super::fork::take(coop, &fork.name)?;
+    let command = options
+        .gate(coop)
+        .ok_or_else(|| Error::usage("no gate is configured").hint("git coop config coop.gate COMMAND"))?;
+    let target = target::find(coop, options.into.as_deref())?;
+    let onto = target.branch.tip.clone();
+    let work = candidate::work(coop, fork, &onto, target.short(), options.from_base)?;
+    let store = coop.store()?;
+    let built = candidate::build(coop, &work, &onto, store.ident(), false)?;
+    let candidate = built.map_err(|c| candidate::conflict(coop, fork, target.short(), &c))?;
+    let judged = judge(coop, &store, fork, &candidate, &command, options.regate)?;
+    if !judged.passed {
+        eprint!("{}", red(fork, &judged).render());
+    }
+    Ok(judged.passed)
 }

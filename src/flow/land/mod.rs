@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 use crate::git::refs::{self, Edit, Old, Outcome};
 use crate::git::{Oid, picks};
 use crate::state::event::Event;
-use crate::state::{Fork, ForkName, ForkState, Store, notes};
+use crate::state::notes::{self, Notes};
+use crate::state::{Fork, ForkName, ForkState, Store};
 use crate::ui::text::count;
 
 use super::Coop;
@@ -28,7 +29,7 @@ use super::Coop;
 pub use candidate::{Candidate, Work, build, conflict as conflict_error, work};
 pub(super) use gate::{Candidate as GateCandidate, Ran, run as run_gate};
 pub use hostpaths::why as host_path;
-pub use judge::Judged;
+pub use judge::{Judged, gate_only};
 pub(super) use judge::{KEYS as VERDICT_KEYS, judge};
 pub use policy::{Finding, Policy};
 pub use target::{Target, find as find_target};
@@ -118,7 +119,8 @@ pub fn land(coop: &Coop, name: &ForkName, options: &Options, ask: &mut dyn Ask) 
         ForkState::Landing => eprintln!("note: the last landing of '{name}' was interrupted before anything moved"),
         _ => {}
     }
-    let store = Store::open(&coop.repo, &coop.env)?;
+    let store = coop.store()?;
+    store.prepare(&format!("coop: land {name}"))?;
     let before = match fork.state {
         ForkState::Landing => ForkState::Review,
         state => state,
@@ -188,20 +190,9 @@ impl Landing<'_> {
             if !asked {
                 self.question(&target, &candidate, ask)?;
                 asked = true;
-                self.fork.state = ForkState::Landing;
-                let what = format!("landing {} on {}", count(commits.len(), "commit"), target.short());
-                self.fork.record(self.store, &what, Vec::new())?;
-                test_abort(self.coop, "landing");
             }
             let gate = match self.options.gate(self.coop) {
-                Some(command) => Some(judge::judge(
-                    self.coop,
-                    self.store,
-                    &mut self.fork,
-                    &candidate,
-                    &command,
-                    self.options.regate,
-                )?),
+                Some(command) => Some(self.gate(&target, &candidate, &command)?),
                 None => None,
             };
             if let Some(red) = gate.as_ref().filter(|g| !g.passed) {
@@ -222,6 +213,18 @@ impl Landing<'_> {
             self.fork.name
         ))
         .hint(format!("git coop merge {}", self.fork.name)))
+    }
+
+    /// The gate takes its time, so the record says first what is under way. Without a gate the transaction itself is
+    /// the first thing that shows, and nothing can be left half done.
+    fn gate(&mut self, target: &Target, candidate: &Candidate, command: &str) -> Result<Judged> {
+        if self.fork.state != ForkState::Landing {
+            self.fork.state = ForkState::Landing;
+            let commits = count(candidate.commits().len(), "commit");
+            self.fork.record(self.store, &format!("landing {commits} on {}", target.short()), Vec::new())?;
+            test_abort(self.coop, "landing");
+        }
+        judge::judge(self.coop, self.store, &mut self.fork, candidate, command, self.options.regate)
     }
 
     fn judge_policy(&mut self, commits: &[Oid], ask: &mut dyn Ask) -> Result<()> {
@@ -274,8 +277,50 @@ impl Landing<'_> {
         Err(Error::no("not landed").hint(format!("git coop review {}", fork.name)))
     }
 
+    /// The branch, the fork's record and the notes move in one step, or nothing does.
     fn transaction(&mut self, target: &Target, candidate: &Candidate, gate: Option<&Judged>) -> Result<Outcome> {
+        let (repo, env) = (&self.coop.repo, &self.coop.env);
+        let fork = self.landed(target, candidate, gate);
         let commits = candidate.commits();
+        let what = count(commits.len(), "commit");
+        let mut event: Event =
+            fork.event(&format!("landed {what} on {} as {}", target.short(), candidate.tip.short()));
+        let list = candidate.picks.iter().filter_map(|p| Some(format!("{} {}\n", p.new.as_ref()?, p.old)));
+        event.files.insert("landed".into(), list.collect::<String>().into_bytes());
+        let tip = self.store.write(&event, fork.tip.as_ref())?;
+        let subject = format!("coop: land {}", fork.name);
+        let sets = self.notes(candidate, gate);
+        for _ in 0..=RETRIES {
+            let mut edits = vec![
+                Edit::set(&target.branch.name, Old::Is(candidate.onto.clone()), candidate.tip.clone()),
+                Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()),
+            ];
+            match notes::edits(repo, env, self.store.ident(), &sets) {
+                Ok(more) => edits.extend(more),
+                // they are a display of what the record says
+                Err(err) => eprint!("note: the notes are not written\n{}", err.render()),
+            }
+            test_abort(self.coop, "before-transaction");
+            let outcome = self.store.transaction(&subject, &edits)?;
+            test_abort(self.coop, "after-transaction");
+            if outcome == Outcome::Done {
+                self.fork = Fork { tip: Some(tip), updated: crate::time::now(env), ..fork };
+                return Ok(Outcome::Done);
+            }
+            if refs::read(repo, env, &fork.name.meta_ref())? != self.fork.tip {
+                return Err(Error::conflict(format!("fork '{}' was changed by somebody else meanwhile", fork.name))
+                    .hint("git coop fork ls"));
+            }
+            if refs::read(repo, env, &target.branch.name)?.as_ref() != Some(&candidate.onto) {
+                return Ok(Outcome::Lost);
+            }
+            // only the notes moved, or somebody held a lock for a moment
+        }
+        Ok(Outcome::Lost)
+    }
+
+    /// The record of the fork once it has landed.
+    fn landed(&self, target: &Target, candidate: &Candidate, gate: Option<&Judged>) -> Fork {
         let mut fork = self.fork.clone();
         fork.state = ForkState::Landed;
         fork.set("Target", target.short());
@@ -289,102 +334,48 @@ impl Landing<'_> {
         }
         fork.set("Accepted", self.accepted.join(" "));
         follow::promise(self.coop, &mut fork, target, &candidate.onto, &candidate.tip);
-        let mut event: Event = fork.event(&format!(
-            "landed {} on {} as {}",
-            count(commits.len(), "commit"),
-            target.short(),
-            candidate.tip.short()
-        ));
-        let mut list = String::new();
-        for pick in &candidate.picks {
-            if let Some(new) = &pick.new {
-                list.push_str(&format!("{new} {}\n", pick.old));
-            }
-        }
-        event.files.insert("landed".into(), list.into_bytes());
-        let tip = self.store.write(&event, fork.tip.as_ref())?;
-        let subject = format!("coop: land {}", fork.name);
-        let edits = [
-            Edit::set(&target.branch.name, Old::Is(candidate.onto.clone()), candidate.tip.clone()),
-            Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()),
-        ];
-        test_abort(self.coop, "before-transaction");
-        let outcome = refs::transaction(&self.coop.repo, &self.coop.env, &subject, &edits)?;
-        test_abort(self.coop, "after-transaction");
-        if outcome == Outcome::Done {
-            fork.tip = Some(tip);
-            fork.updated = crate::time::now(&self.coop.env);
-            self.fork = fork;
-        } else if refs::read(&self.coop.repo, &self.coop.env, &fork.name.meta_ref())? != self.fork.tip {
-            return Err(Error::conflict(format!("fork '{}' was changed by somebody else meanwhile", fork.name))
-                .hint("git coop fork ls"));
-        }
-        Ok(outcome)
+        fork
     }
 
-    /// The branch has moved: the checkout follows, and the notes say so. Nothing here can take the landing back.
-    fn afterwards(&mut self, target: Target, candidate: Candidate, gate: Option<Judged>) -> Result<Landed> {
-        let coop = self.coop;
-        let commits = candidate.commits();
-        let behind = if target.here { follow::follow(coop, &candidate.onto, &candidate.tip)?.err() } else { None };
-        test_abort(coop, "followed");
-        let gate_line = judge::note(&self.fork, gate.as_ref(), &candidate);
+    fn notes(&self, candidate: &Candidate, gate: Option<&Judged>) -> [Notes; 2] {
+        let gate_line = judge::note(&self.fork, gate, candidate);
         let scan_line = match self.accepted.as_slice() {
             [] => format!("clean: {}, fork {}", count(self.policy.blobs, "blob"), self.fork.name),
             accepted => format!("accepted by hand: {}", accepted.join(" ")),
         };
-        let all = |line: &str| commits.iter().map(|c| (c.clone(), line.to_owned())).collect();
-        let sets = [
-            notes::Notes { kind: "gate", lines: all(&gate_line) },
-            notes::Notes { kind: "scan", lines: all(&scan_line) },
-        ];
-        let mut more = Vec::new();
-        let mut fork = self.fork.clone();
+        let all = |line: &str| candidate.commits().into_iter().map(|c| (c, line.to_owned())).collect();
+        [Notes { kind: "gate", lines: all(&gate_line) }, Notes { kind: "scan", lines: all(&scan_line) }]
+    }
+
+    /// The branch has moved: the checkout follows, and the record says so. Nothing here can take the landing back.
+    fn afterwards(&mut self, target: Target, candidate: Candidate, gate: Option<Judged>) -> Result<Landed> {
+        let coop = self.coop;
+        let behind = if target.here { follow::follow(coop, &candidate.onto, &candidate.tip)?.err() } else { None };
+        test_abort(coop, "followed");
         if target.here && behind.is_none() {
+            let mut fork = self.fork.clone();
             follow::keep(&mut fork);
-            let tip = self.store.write(&fork.event("checkout follows"), fork.tip.as_ref())?;
-            more.push(Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()));
-            fork.tip = Some(tip);
+            match fork.record(self.store, "checkout follows", Vec::new()) {
+                Ok(()) => self.fork = fork,
+                // the next command sees that it has
+                Err(err) => eprint!("note: landed, but that is not recorded yet\n{}", err.render()),
+            }
         }
-        let id = super::coop::fresh_id()?;
-        match notes::write(&coop.repo, &coop.env, self.store.ident(), &id, &sets, &more) {
-            Ok(()) => self.fork = fork,
-            // the landing stands; notes are a projection, and a pending follow is finished by the next command
-            Err(err) => eprint!("note: landed, but the notes were not written\n{}", err.render()),
-        }
+        let commits = candidate.commits().len();
         Ok(Landed {
             fork: self.fork.name.clone(),
             target: target.short().to_owned(),
             onto: candidate.onto.clone(),
             tip: candidate.tip.clone(),
             tree: candidate.tree.clone(),
-            commits: commits.len(),
-            skipped: candidate.picks.len() - commits.len(),
+            commits,
+            skipped: candidate.picks.len() - commits,
             gate,
             accepted: self.accepted.clone(),
             behind,
             dropped: false,
         })
     }
-}
-
-/// What the gate says of the tree that would land; the verdict is recorded, and nothing moves. Gives whether it is green.
-pub fn gate_only(coop: &Coop, fork: &mut Fork, options: &Options) -> Result<bool> {
-    let _lock = super::fork::take(coop, &fork.name)?;
-    let command = options
-        .gate(coop)
-        .ok_or_else(|| Error::usage("no gate is configured").hint("git coop config coop.gate COMMAND"))?;
-    let target = target::find(coop, options.into.as_deref())?;
-    let onto = target.branch.tip.clone();
-    let work = candidate::work(coop, fork, &onto, target.short(), options.from_base)?;
-    let store = Store::open(&coop.repo, &coop.env)?;
-    let built = candidate::build(coop, &work, &onto, store.ident(), false)?;
-    let candidate = built.map_err(|c| candidate::conflict(coop, fork, target.short(), &c))?;
-    let judged = judge::judge(coop, &store, fork, &candidate, &command, options.regate)?;
-    if !judged.passed {
-        eprint!("{}", judge::red(fork, &judged).render());
-    }
-    Ok(judged.passed)
 }
 
 /// A word for a shell, quoted where it has to be.

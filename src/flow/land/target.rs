@@ -33,6 +33,10 @@ pub fn find(coop: &Coop, into: Option<&str>) -> Result<Target> {
             .hint("git coop merge NAME --into BRANCH, or git switch BRANCH first"),
     })?;
     let short = branch.name.trim_start_matches("refs/heads/").to_owned();
+    if let Some((path, what)) = follow::in_use(&coop.repo, &branch.name) {
+        return Err(Error::usage(format!("a {what} of branch '{short}' is under way in '{}'", path.display()))
+            .hint(format!("git -C '{}' {what} {}", path.display(), if what == "bisect" { "reset" } else { "--continue or --abort" })));
+    }
     let here = match &branch.checked_out {
         None => false,
         Some(path) if path.canonicalize().ok().as_ref() == Some(&coop.repo.work_tree) => true,
@@ -53,7 +57,7 @@ pub fn clean(coop: &Coop, target: &Target) -> Result<()> {
         return Err(Error::usage(format!("a {what} is under way in this work tree"))
             .hint(format!("git {what} --continue or git {what} --abort, then again")));
     }
-    let dirty = follow::dirty(&coop.repo, &coop.env, 1_000)?;
+    let dirty = follow::dirty(&coop.repo, &coop.env, &target.branch.tip, 1_000)?;
     if dirty.is_empty() {
         return Ok(());
     }

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::git::Oid;
-use crate::git::refs::{self, Edit, Old, Outcome};
-use crate::state::{Fork, ForkName, ForkState, Store};
+use crate::git::refs::{Edit, Old, Outcome};
+use crate::state::{Fork, ForkName, ForkState};
 
 use super::super::Coop;
 use super::{follow, target};
@@ -41,7 +41,7 @@ pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
     }
     target::clean(coop, &target)?;
     target::room(coop, &target, &onto)?;
-    let store = Store::open(&coop.repo, &coop.env)?;
+    let store = coop.store()?;
     fork.state = ForkState::Review;
     follow::promise(coop, &mut fork, &target, &tip, &onto);
     let event = fork.event(&format!("landing on {short} undone"));
@@ -50,7 +50,7 @@ pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
         Edit::set(&target.branch.name, Old::Is(tip.clone()), onto.clone()),
         Edit::set(name.meta_ref(), Old::from(fork.tip.clone()), last.clone()),
     ];
-    match refs::transaction(&coop.repo, &coop.env, &format!("coop: undo landing of {name}"), &edits)? {
+    match store.transaction(&format!("coop: undo landing of {name}"), &edits)? {
         Outcome::Done => {}
         Outcome::Lost => {
             return Err(Error::conflict(format!("{short} or the fork moved meanwhile")).hint("git coop fork ls"));

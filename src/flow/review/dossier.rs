@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::git::objects::Reader;
 use crate::git::{Git, Oid, diff};
 use crate::state::verdict::{self, Verdict};
-use crate::state::{Fork, Store};
+use crate::state::Fork;
 use crate::ui::text::{count, printable, printable_bytes};
 
 use super::super::Coop;
@@ -119,7 +119,7 @@ fn prospects(coop: &Coop, dossier: &mut Dossier, options: &Options) -> Result<(V
     let onto = target.branch.tip.clone();
     dossier.onto = Some(onto.clone());
     let work = land::work(coop, &dossier.fork, &onto, target.short(), options.from_base)?;
-    let committer = Store::open(&coop.repo, &coop.env)?;
+    let committer = coop.store()?;
     let lands = match land::build(coop, &work, &onto, committer.ident(), false)? {
         Ok(candidate) => Lands::Cleanly { tree: candidate.tree, as_is: work.straight },
         Err(conflict) => Lands::Not(land::conflict_error(coop, &dossier.fork, target.short(), &conflict)),

@@ -7,7 +7,7 @@ mod risk;
 
 use crate::error::Result;
 use crate::git::{Oid, diff};
-use crate::state::{Fork, Store};
+use crate::state::Fork;
 use crate::ui::text::{count, printable_bytes};
 
 use super::Coop;
@@ -78,7 +78,7 @@ pub fn record(coop: &Coop, fork: &mut Fork) -> Result<()> {
     let shown = fork.head.clone();
     let mut now = Fork::load(&coop.repo, &coop.env, &fork.name)?;
     now.set("Reviewed", shown.as_str());
-    now.record(&Store::open(&coop.repo, &coop.env)?, &format!("reviewed at {}", shown.short()), Vec::new())?;
+    now.record(&coop.store()?, &format!("reviewed at {}", shown.short()), Vec::new())?;
     *fork = now;
     Ok(())
 }

@@ -23,7 +23,7 @@ const MAX_FILES: usize = 500;
 pub fn tool(coop: &Coop, dossier: &Dossier) -> Result<()> {
     let scratch = Scratch::in_dir(coop, &coop.dir(&format!("review/.tool-{}", super::super::coop::fresh_id()?))?)?;
     let reader = Reader::open(&coop.repo)?;
-    let changes = diff::between(&coop.repo, &coop.env, &dossier.from, &dossier.fork.head)?;
+    let changes = diff::between(&coop.repo, &dossier.from, &dossier.fork.head)?;
     if changes.len() > MAX_FILES {
         return Err(Error::usage(format!("{} files are too many for a difftool", changes.len()))
             .hint(format!("git coop review --open {}", dossier.fork.name)));
