@@ -87,12 +87,14 @@ pub fn has_room(repo: &Repo, changes: &[Change]) -> bool {
             found.is_ok_and(|meta| meta.is_dir())
         };
         let mut dirs = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
-        let plain = dirs.all(|dir| known.contains(dir) || {
-            let plain = free(dir) || real_dir(dir);
-            if plain {
-                known.insert(dir.to_owned());
+        let plain = dirs.all(|dir| {
+            known.contains(dir) || {
+                let plain = free(dir) || real_dir(dir);
+                if plain {
+                    known.insert(dir.to_owned());
+                }
+                plain
             }
-            plain
         });
         let side = |side: &Option<super::diff::Side>| side.as_ref().is_some_and(|side| side.mode == "160000");
         plain && !side(&change.old) && !side(&change.new) && (change.old.is_some() || free(path))

@@ -3,13 +3,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gix::diff::blob::{Algorithm, Diff, InternedInput};
 use gix::diff::tree::recorder::Change as Recorded;
 use gix::objs::TreeRefIter;
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Result};
 
+use super::objects::Reader;
 use super::{Git, Oid, Repo, objects};
+
+/// Larger changes are counted by git (bytes, all files together).
+const MAX_COUNTED: u64 = 1 << 20;
 
 /// One side of a change: mode as git prints it, and object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +162,9 @@ pub type Churn = HashMap<Vec<u8>, Option<(u64, u64)>>;
 
 /// Counts lines between two commits.
 pub fn churn(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<Churn> {
+    if let Some(churn) = plain_churn(repo, old, new) {
+        return Ok(churn);
+    }
     let out =
         plain(repo, env)?.args(["-r", "-z", "--numstat", "--no-renames"]).args([old.as_str(), new.as_str()]).read()?;
     let mut churn = Churn::new();
@@ -167,6 +175,41 @@ pub fn churn(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<Churn> {
         churn.insert(path.to_vec(), number(plus).zip(number(minus)));
     }
     Ok(churn)
+}
+
+/// As git counts, where only small files changed and none its kind; `None` where git has to count.
+fn plain_churn(repo: &Repo, old: &Oid, new: &Oid) -> Option<Churn> {
+    let reader = Reader::open(repo).ok()?;
+    let mut left = MAX_COUNTED;
+    let mut read = |side: &Option<Side>| -> Option<Vec<u8>> {
+        let Some(side) = side else { return Some(Vec::new()) };
+        left = left.checked_sub(reader.size(&side.id).ok()?)?;
+        reader.bytes(&side.id).ok()
+    };
+    let mut churn = Churn::new();
+    for change in between(repo, old, new).ok()? {
+        let sides = [&change.old, &change.new];
+        let file = |side: &Option<Side>| side.as_ref().is_none_or(|side| side.mode.starts_with("100"));
+        if !sides.into_iter().all(file) {
+            return None;
+        }
+        let (was, is) = (read(&change.old)?, read(&change.new)?);
+        let binary = is_binary(&was) || is_binary(&is);
+        churn.insert(change.path, (!binary).then(|| lines(&was, &is)));
+    }
+    Some(churn)
+}
+
+/// git's own rule: a NUL in the first 8,000 bytes.
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.iter().take(8_000).any(|b| *b == 0)
+}
+
+/// Lines added and removed.
+fn lines(was: &[u8], is: &[u8]) -> (u64, u64) {
+    let input = InternedInput::new(was, is);
+    let diff = Diff::compute(Algorithm::Myers, &input);
+    (diff.count_additions().into(), diff.count_removals().into())
 }
 
 /// The patch between two commits as git prints it, without colours. At most `limit` bytes; `true` where cut.

@@ -148,8 +148,7 @@ impl<'a> Merger<'a> {
                 return Err(Stop::Unclear);
             }
             let bytes = self.repo.find_object(id).or_bug("cannot read a blob")?.detach().data;
-            // git's own rule for binary files: a NUL in the first 8,000 bytes
-            if bytes.iter().take(8_000).any(|b| *b == 0) { Err(Stop::Unclear) } else { Ok(bytes) }
+            if super::diff::is_binary(&bytes) { Err(Stop::Unclear) } else { Ok(bytes) }
         };
         let (was, our, their) = (read(was)?, read(our)?, read(their)?);
         let mut out = Vec::new();

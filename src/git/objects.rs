@@ -39,6 +39,17 @@ pub fn gitlinks(opened: &gix::Repository, commit: &Oid) -> Result<BTreeSet<Vec<u
     Ok(recorder.records.into_iter().filter(|e| e.mode.is_commit()).map(|e| e.filepath.to_vec()).collect())
 }
 
+/// What a commit says besides its tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its parents in order.
+    pub parents: Vec<Oid>,
+    /// When it was committed, in seconds since the epoch.
+    pub time: i64,
+    /// The whole message.
+    pub message: String,
+}
+
 /// Reads blobs and trees of the user's repository for the other parts of coop. One per thread.
 pub struct Reader(gix::Repository);
 
@@ -60,11 +71,23 @@ impl Reader {
         let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
         Ok(commit.tree_id().or_bug("a commit has no tree")?.detach().into())
     }
-    /// The message of a commit, and when it was committed (seconds since the epoch).
-    pub fn message(&self, commit: &Oid) -> Result<(String, i64)> {
+    /// A commit without its tree.
+    pub fn commit(&self, commit: &Oid) -> Result<Commit> {
         let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
-        let time = commit.time().or_bug("a commit has no time")?.seconds;
-        Ok((commit.message_raw_sloppy().to_str_lossy().into_owned(), time))
+        Ok(Commit {
+            parents: commit.parent_ids().map(|id| id.detach().into()).collect(),
+            time: commit.time().or_bug("a commit has no time")?.seconds,
+            message: commit.message_raw_sloppy().to_str_lossy().into_owned(),
+        })
+    }
+    /// The author's name and the subject of a commit as git shows them; `None` where its text is not UTF-8.
+    pub fn subject(&self, commit: &Oid) -> Result<Option<(String, String)>> {
+        let commit = self.0.find_commit(commit.to_gix()?).or_bug("cannot read a commit")?;
+        let decoded = commit.decode().or_bug("cannot read a commit")?;
+        let author = decoded.author().or_bug("a commit has no author")?.name.to_str().map(str::to_owned);
+        let subject = decoded.message_summary();
+        let text = author.ok().zip(subject.to_str().map(str::to_owned).ok());
+        Ok(text.filter(|_| decoded.encoding.is_none()))
     }
     /// Whether a commit has the tree of its first parent.
     pub fn is_empty_commit(&self, commit: &Oid) -> Result<bool> {

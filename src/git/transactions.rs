@@ -29,7 +29,8 @@ struct Running {
 impl Transactions {
     /// Starts git, which gets ready while the caller goes on. `message` is for the reflogs of all transactions.
     pub fn begin(repo: &Repo, env: &Env, message: &str) -> Result<Self> {
-        let mut this = Transactions { repo: repo.clone(), env: env.clone(), message: message.to_owned(), running: None };
+        let mut this =
+            Transactions { repo: repo.clone(), env: env.clone(), message: message.to_owned(), running: None };
         this.start()?;
         Ok(this)
     }

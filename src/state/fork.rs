@@ -156,8 +156,8 @@ fn short(name: &str) -> Option<&str> {
 }
 
 fn of_event(reader: &Reader, name: ForkName, tip: Oid) -> Result<Fork> {
-    let (message, time) = reader.message(&tip)?;
-    parse(name, tip, time, last_paragraph(&message))
+    let event = reader.commit(&tip)?;
+    parse(name, tip, event.time, last_paragraph(&event.message))
 }
 
 /// Asks git, where refs are not files.

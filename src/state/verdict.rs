@@ -1,15 +1,16 @@
 //! Verdicts and landings, found again in the chains of forks, live and archived. A verdict belongs to a tree and
 //! a command, not to a commit: rebasing onto the same tree keeps it, and the same tree is never gated twice.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
 use crate::env::Env;
 use crate::error::Result;
 use crate::git::objects::Reader;
-use crate::git::{Git, Oid, Repo};
+use crate::git::{Oid, Repo, refs};
 
-use super::event::{get, parse_trailers};
-
-/// Where events are: never the code beside them. The brackets make git take a full name as a pattern.
-const CHAINS: &[&str] = &["--glob=refs/coop/forks/*/meta", "--glob=refs/coop/loops", "--glob=refs/coop/archiv[e]"];
+use super::event::{get, last_paragraph, parse_trailers};
 
 /// What a gate said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub struct Landing {
 
 struct Found {
     event: Oid,
+    time: i64,
     subject: String,
     trailers: Vec<(String, String)>,
 }
@@ -76,34 +78,61 @@ impl Found {
     }
 }
 
-/// Events whose message contains all of `needles`, newest first; the needles are only a filter, trailers decide.
-fn search(repo: &Repo, env: &Env, needles: &[String]) -> Result<Vec<Found>> {
-    let out = Git::isolated(repo, env)
-        .args(["log", "-z", "--no-show-signature", "--fixed-strings", "--all-match"])
-        .arg("--format=%H%x1f%s%x1f%(trailers:only,unfold)")
-        .args(needles.iter().map(|n| format!("--grep={n}")))
-        .args(CHAINS)
-        .read()?;
-    let text = String::from_utf8_lossy(&out).into_owned();
-    let mut found = Vec::new();
-    for entry in text.split('\0').filter(|e| !e.is_empty()) {
-        let mut fields = entry.splitn(3, '\u{1f}');
-        let (Some(event), Some(subject), Some(trailers)) = (fields.next(), fields.next(), fields.next()) else {
-            continue;
-        };
-        found.push(Found {
-            event: Oid::parse(event)?,
-            subject: subject.to_owned(),
-            trailers: parse_trailers(trailers)?,
-        });
+thread_local! {
+    /// Events that this thread has read, by id: they never change. Only those that carry a verdict or a landing are kept
+    /// whole.
+    static READ: RefCell<HashMap<Oid, Read>> = RefCell::default();
+}
+
+#[derive(Clone)]
+struct Read {
+    parents: Vec<Oid>,
+    found: Option<Rc<Found>>,
+}
+
+/// Every event that carries a verdict or a landing, newest first.
+fn events(repo: &Repo, env: &Env) -> Result<Vec<Rc<Found>>> {
+    let mut tips = Vec::new();
+    for (name, tip) in refs::below(repo, env, "refs/coop/")? {
+        let chain = name.strip_prefix("refs/coop/").unwrap_or_default();
+        let is_fork = chain.starts_with("forks/") && chain.ends_with("/meta");
+        if is_fork || chain == "archive" || chain.starts_with("loops/") {
+            tips.push(tip);
+        }
     }
+    let reader = Reader::open(repo)?;
+    let mut seen: HashSet<Oid> = tips.iter().cloned().collect();
+    let (mut found, mut queue) = (Vec::new(), tips);
+    while let Some(id) = queue.pop() {
+        let known = READ.with_borrow(|read| read.get(&id).cloned());
+        let read = match known {
+            Some(read) => read,
+            None => {
+                let read = one(&reader, &id)?;
+                READ.with_borrow_mut(|all| all.insert(id.clone(), read.clone()));
+                read
+            }
+        };
+        found.extend(read.found);
+        queue.extend(read.parents.into_iter().filter(|parent| seen.insert(parent.clone())));
+    }
+    found.sort_by_key(|event| std::cmp::Reverse(event.time));
     Ok(found)
+}
+
+fn one(reader: &Reader, id: &Oid) -> Result<Read> {
+    let event = reader.commit(id)?;
+    let trailers = parse_trailers(last_paragraph(&event.message))?;
+    let told = get(&trailers, "Verdict").is_some() || get(&trailers, "Landed").is_some();
+    let subject = event.message.lines().next().unwrap_or_default().to_owned();
+    let found = told.then(|| Rc::new(Found { event: id.clone(), time: event.time, subject, trailers }));
+    Ok(Read { parents: event.parents, found })
 }
 
 /// The verdict on `tree` by the command with `digest`.
 pub fn find(repo: &Repo, env: &Env, tree: &Oid, digest: &Oid) -> Result<Option<Verdict>> {
-    let found = search(repo, env, &[format!("Coop-Tree: {tree}"), format!("Coop-Gate: {digest}")])?;
-    let matching: Vec<&Found> = found
+    let found = events(repo, env)?;
+    let matching: Vec<&Rc<Found>> = found
         .iter()
         .filter(|f| f.get("Tree") == Some(tree.as_str()) && f.get("Gate") == Some(digest.as_str()))
         .collect();
@@ -114,8 +143,9 @@ pub fn find(repo: &Repo, env: &Env, tree: &Oid, digest: &Oid) -> Result<Option<V
 
 /// A green verdict on `tree` by whatever command.
 pub fn green(repo: &Repo, env: &Env, tree: &Oid) -> Result<Option<Verdict>> {
-    let found = search(repo, env, &[format!("Coop-Tree: {tree}"), "Coop-Verdict: passed".into()])?;
-    Ok(found.iter().filter(|f| f.get("Tree") == Some(tree.as_str())).filter_map(Found::verdict).find(|v| v.passed))
+    let found = events(repo, env)?;
+    let on_tree = found.iter().filter(|f| f.get("Tree") == Some(tree.as_str()));
+    Ok(on_tree.filter_map(|f| f.verdict()).find(|v| v.passed))
 }
 
 /// The log of a verdict as it was kept, and the event that keeps it.
@@ -133,7 +163,7 @@ pub fn log(repo: &Repo, verdict: &Verdict) -> Result<Option<(Oid, Vec<u8>)>> {
 pub fn landings(repo: &Repo, env: &Env) -> Result<Vec<Landing>> {
     let reader = Reader::open(repo)?;
     let mut landings: Vec<Landing> = Vec::new();
-    for found in search(repo, env, &["Coop-Landed: ".into()])? {
+    for found in events(repo, env)? {
         let id = |key: &str| found.get(key).and_then(|oid| Oid::parse(oid).ok());
         let (Some(tip), Some(onto)) = (id("Landed"), id("Onto")) else { continue };
         let Some(list) = reader.file(&found.event, "landed")? else { continue };

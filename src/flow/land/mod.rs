@@ -283,8 +283,7 @@ impl Landing<'_> {
         let fork = self.landed(target, candidate, gate);
         let commits = candidate.commits();
         let what = count(commits.len(), "commit");
-        let mut event: Event =
-            fork.event(&format!("landed {what} on {} as {}", target.short(), candidate.tip.short()));
+        let mut event: Event = fork.event(&format!("landed {what} on {} as {}", target.short(), candidate.tip.short()));
         let list = candidate.picks.iter().filter_map(|p| Some(format!("{} {}\n", p.new.as_ref()?, p.old)));
         event.files.insert("landed".into(), list.collect::<String>().into_bytes());
         let tip = self.store.write(&event, fork.tip.as_ref())?;

@@ -34,8 +34,13 @@ pub fn find(coop: &Coop, into: Option<&str>) -> Result<Target> {
     })?;
     let short = branch.name.trim_start_matches("refs/heads/").to_owned();
     if let Some((path, what)) = follow::in_use(&coop.repo, &branch.name) {
-        return Err(Error::usage(format!("a {what} of branch '{short}' is under way in '{}'", path.display()))
-            .hint(format!("git -C '{}' {what} {}", path.display(), if what == "bisect" { "reset" } else { "--continue or --abort" })));
+        return Err(Error::usage(format!("a {what} of branch '{short}' is under way in '{}'", path.display())).hint(
+            format!(
+                "git -C '{}' {what} {}",
+                path.display(),
+                if what == "bisect" { "reset" } else { "--continue or --abort" }
+            ),
+        ));
     }
     let here = match &branch.checked_out {
         None => false,

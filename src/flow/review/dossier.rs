@@ -4,9 +4,9 @@ use std::io::{Read, Seek, SeekFrom};
 
 use crate::error::{Error, Result};
 use crate::git::objects::Reader;
-use crate::git::{Git, Oid, diff};
-use crate::state::verdict::{self, Verdict};
+use crate::git::{Git, Oid, diff, picks};
 use crate::state::Fork;
+use crate::state::verdict::{self, Verdict};
 use crate::ui::text::{count, printable, printable_bytes};
 
 use super::super::Coop;
@@ -87,8 +87,7 @@ pub fn dossier(coop: &Coop, fork: Fork, options: &Options) -> Result<Dossier> {
         from,
         fork,
     };
-    let range = format!("{}..{}", dossier.fork.base, dossier.fork.head);
-    dossier.commits = commits(coop, &range)?;
+    dossier.commits = commits(coop, &dossier.fork.base, &dossier.fork.head)?;
     let mut picks: Vec<Oid> = dossier.commits.iter().map(|(id, ..)| id.clone()).collect();
     match prospects(coop, &mut dossier, options) {
         Ok((list, lands)) => {
@@ -127,10 +126,21 @@ fn prospects(coop: &Coop, dossier: &mut Dossier, options: &Options) -> Result<(V
     Ok((work.picks, lands))
 }
 
-fn commits(coop: &Coop, range: &str) -> Result<Vec<(Oid, String, String)>> {
-    let limit = format!("-{COMMITS}");
+fn commits(coop: &Coop, base: &Oid, head: &Oid) -> Result<Vec<(Oid, String, String)>> {
+    let range = picks::range(&coop.repo, &coop.env, head, base, base)?;
+    let reader = Reader::open(&coop.repo)?;
+    let newest = &range[range.len().saturating_sub(COMMITS)..];
+    let described = newest.iter().map(|commit| {
+        let described = reader.subject(&commit.id)?;
+        Ok(described.map(|(author, subject)| (commit.id.clone(), author, subject)))
+    });
+    if let Some(commits) = described.collect::<Result<Option<Vec<_>>>>()? {
+        return Ok(commits);
+    }
+    // git knows how to read other encodings
     let out = Git::isolated(&coop.repo, &coop.env)
-        .args(["log", "-z", "--no-show-signature", "--topo-order", &limit, "--format=%H%x1f%an%x1f%s", range])
+        .args(["log", "-z", "--no-show-signature", "--topo-order", &format!("-{COMMITS}")])
+        .args(["--format=%H%x1f%an%x1f%s", &format!("{base}..{head}")])
         .read()?;
     let text = String::from_utf8_lossy(&out).into_owned();
     let mut commits = Vec::new();
