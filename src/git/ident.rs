@@ -3,19 +3,18 @@
 use crate::env::Env;
 use crate::error::{Error, Result};
 
-use super::config::Config;
 use super::{Git, Repo};
 
-/// `Name <email>` from the configuration, where git would take both from there and change no character of them
+/// `Name <email>` from the configuration that `get` reads, where git would take both from there and change no character of them
 /// (`git help commit-tree`, "commit information").
-pub fn configured(config: &Config) -> Option<String> {
-    let get = |what: &str| config.get(&format!("committer.{what}")).or_else(|| config.get(&format!("user.{what}")));
-    let (name, email) = (get("name")?, get("email")?);
+pub fn configured(get: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let of = |what: &str| get(&format!("committer.{what}")).or_else(|| get(&format!("user.{what}")));
+    let (name, email) = (of("name")?, of("email")?);
     let odd = |c: char| c <= ' ' || ".,:;<>\"\\'".contains(c);
     let plain = |text: &str| {
         !text.is_empty() && !text.starts_with(odd) && !text.ends_with(odd) && !text.contains(['<', '>', '\n'])
     };
-    (plain(name) && plain(email)).then(|| format!("{name} <{email}>"))
+    (plain(&name) && plain(&email)).then(|| format!("{name} <{email}>"))
 }
 
 /// `Name <email> seconds zone`, now. `known` is what [`configured`] gave; git is asked without it. Errors: exit 2 where
@@ -51,7 +50,7 @@ mod tests {
     #[test]
     fn only_what_git_would_write_unchanged() {
         let config = |pairs: &[(&str, &str)]| {
-            configured(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+            configured(|key| pairs.iter().rfind(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()))
         };
         let user = [("user.name", "Una User"), ("user.email", "una@example.com")];
         assert_eq!(config(&user).as_deref(), Some("Una User <una@example.com>"));

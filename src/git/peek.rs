@@ -3,6 +3,8 @@
 //! What is not plain is git's to answer: another kind of storage (reftable), a symbolic ref where a value is
 //! wanted, a ref that does not parse. Every function gives `None` then, and its caller asks git.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use super::{Oid, Repo, objects};
 
 /// Where HEAD points.
@@ -21,29 +23,43 @@ fn files(repo: &Repo) -> Option<gix::Repository> {
     (storage.is_none_or(|s| s == "files")).then_some(opened)
 }
 
+/// What `read` gives, unless refs were packed meanwhile: a ref that moves from its own file to the common one can be
+/// missed in both. git writes the common file first, so that it being the same afterwards proves that none moved.
+fn unmoved<T>(repo: &Repo, read: impl FnOnce(&gix::Repository) -> Option<T>) -> Option<T> {
+    let opened = files(repo)?;
+    let packed = || {
+        let meta = repo.common_dir.join("packed-refs").metadata().ok()?;
+        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+    };
+    let before = packed();
+    opened.refs.force_refresh_packed_buffer().ok()?;
+    let value = read(&opened)?;
+    (packed() == before).then_some(value)
+}
+
 /// All refs below `prefix`, which ends with a slash, by name.
 pub fn below(repo: &Repo, prefix: &str) -> Option<Vec<(String, Oid)>> {
-    let opened = files(repo)?;
-    let mut refs = Vec::new();
-    for found in opened.references().ok()?.prefixed(prefix).ok()? {
-        let found = found.ok()?;
-        let id = found.target().try_id()?.to_owned();
-        refs.push((String::from_utf8(found.name().as_bstr().to_vec()).ok()?, id.into()));
-    }
-    refs.sort();
-    Some(refs)
+    unmoved(repo, |opened| {
+        let mut refs = Vec::new();
+        for found in opened.references().ok()?.prefixed(prefix).ok()? {
+            let found = found.ok()?;
+            let id = found.target().try_id()?.to_owned();
+            refs.push((String::from_utf8(found.name().as_bstr().to_vec()).ok()?, id.into()));
+        }
+        refs.sort();
+        Some(refs)
+    })
 }
 
 /// The value of the ref with the full name `name`; the inner `None` where there is none.
 pub fn one(repo: &Repo, name: &str) -> Option<Option<Oid>> {
-    let opened = files(repo)?;
     let full = gix::refs::FullName::try_from(name).ok()?;
-    match opened.refs.try_find(full.as_ref().as_partial_name()).ok()? {
+    unmoved(repo, |opened| match opened.refs.try_find(full.as_ref().as_partial_name()).ok()? {
         Some(found) if found.name == full => Some(Some(found.target.try_id()?.to_owned().into())),
         // a ref of another name answered to this one
         Some(_) => None,
         None => Some(None),
-    }
+    })
 }
 
 /// Where HEAD of this work tree points.

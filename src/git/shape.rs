@@ -67,7 +67,7 @@ impl Shape {
                 env.str("GIT_AUTHOR_NAME").map(str::to_owned).or_else(|| get("user.name")),
                 env.str("GIT_AUTHOR_EMAIL").map(str::to_owned).or_else(|| get("user.email")),
             ),
-            committer: super::ident::configured(config),
+            committer: super::ident::configured(|key| config.get(key).cloned()),
             core: CORE.iter().filter_map(|key| Some(((*key).to_owned(), get(key)?))).collect(),
             submodules: modules(&repo.common_dir.join("modules")),
             excludes_file: excludes(get("core.excludesfile"), env),
