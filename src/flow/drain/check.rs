@@ -130,7 +130,7 @@ impl Case<'_> {
     }
 
     fn gated(&self, fork: &mut Fork, bound: Bound) -> Result<Verdict> {
-        let changes = diff::between(&self.coop.repo, &self.coop.env, self.accepted, &bound.tip)?;
+        let changes = diff::between(&self.coop.repo, self.accepted, &bound.tip)?;
         if changes.is_empty() {
             return Ok(Verdict::Bad(Bad::new("the commits together change nothing", true)));
         }
