@@ -8,7 +8,13 @@ bindir  = $(DESTDIR)$(PREFIX)/bin
 mandir  = $(DESTDIR)$(PREFIX)/share/man
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+libdir  = $(DESTDIR)$(PREFIX)/libexec/git-coop
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+# the program that runs first in a box has to run in any image
+ifeq ($(shell uname -s),Linux)
+STATIC = -C target-feature=+crt-static
+endif
 
 PROGRAMS = git-coop git-coop-fork git-coop-review git-coop-merge git-coop-scan git-coop-loop
 
@@ -19,10 +25,12 @@ help: ## list the targets
 
 build: ## build the programs (target/release)
 	$(CARGO) build --release --locked --bins
+	$(CARGO) rustc --release --locked --bin git-coop-box -- $(STATIC)
 
 install: build ## install programs, man pages and completions (PREFIX, DESTDIR)
-	install -d $(bindir) $(mandir)/man1 $(mandir)/man7 $(bashdir) $(zshdir) $(fishdir)
+	install -d $(bindir) $(libdir) $(mandir)/man1 $(mandir)/man7 $(bashdir) $(zshdir) $(fishdir)
 	for p in $(PROGRAMS); do install -m 755 target/release/$$p $(bindir)/; done
+	install -m 755 target/release/git-coop-box $(libdir)/
 	install -m 644 man/*.1 $(mandir)/man1/
 	install -m 644 man/*.7 $(mandir)/man7/
 	install -m 644 src/cli/completions/git-coop.bash $(bashdir)/git-coop
@@ -31,6 +39,7 @@ install: build ## install programs, man pages and completions (PREFIX, DESTDIR)
 
 uninstall: ## remove what install put there
 	for p in $(PROGRAMS); do rm -f $(bindir)/$$p; done
+	rm -f $(libdir)/git-coop-box; rmdir $(libdir) 2>/dev/null || true
 	for m in man/*.1; do rm -f $(mandir)/man1/$$(basename $$m); done
 	for m in man/*.7; do rm -f $(mandir)/man7/$$(basename $$m); done
 	rm -f $(bashdir)/git-coop $(zshdir)/_git-coop $(fishdir)/git-coop.fish

@@ -50,8 +50,29 @@ pub const SETTINGS: &[Setting] = &[
         env: "COOP_EGRESS",
         git: "coop.egress",
         default: "open",
-        doc: "what a box may reach: open or none",
-        check: |v| one_of(v, &["open", "none"], "open or none"),
+        doc: "what a box may reach: open, public, allowlist or none (see git-coop-egress(1))",
+        check: |v| one_of(v, &["open", "public", "allowlist", "none"], "open, public, allowlist or none"),
+    },
+    Setting {
+        env: "COOP_ALLOW_HOST",
+        git: "coop.allowHost",
+        default: "",
+        doc: "hosts that boxes with an allow-list may reach, several with spaces between them; in git config also many times",
+        check: |_| Ok(()), // what reads it says which entry is wrong
+    },
+    Setting {
+        env: "COOP_EGRESS_CA",
+        git: "coop.egressCA",
+        default: "",
+        doc: "certificate bundle that is trusted for the providers of models, besides the system's",
+        check: |v| if v.starts_with('/') { Ok(()) } else { Err("an absolute path") },
+    },
+    Setting {
+        env: "COOP_KEY_IN_BOX",
+        git: "coop.keyInBox",
+        default: "false",
+        doc: "whether API keys go into boxes, instead of being put on requests outside of them",
+        check: |v| one_of(v, &["true", "false"], "true or false"),
     },
     Setting {
         env: "COOP_MEMORY",

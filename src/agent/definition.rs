@@ -26,6 +26,12 @@ pub struct Definition {
     /// Variables.
     #[serde(default)]
     pub env: Variables,
+    /// Hosts that it needs where a box reaches listed ones only: `host:port`, as `coop.allowHost` has them.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// How its keys stay outside of the box. Only what was tried with the real program stands here.
+    #[serde(default)]
+    pub outside: Option<super::outside::Keys>,
     /// How its sessions are found and named.
     #[serde(default)]
     pub session: Session,
@@ -292,6 +298,9 @@ impl Definition {
         }
         if let Some(other) = home.refresh.iter().find(|r| !home.vault.contains(&r.path)) {
             return Err(format!("home.refresh path '{}' is not in home.vault", other.path));
+        }
+        if let Some(outside) = &self.outside {
+            outside.check(&self.env)?;
         }
         self.outcome.iter().try_for_each(OutcomeRule::check)
     }

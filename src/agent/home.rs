@@ -16,7 +16,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use super::merge::{self, Values};
 use super::tree::{self, Copied, Limits};
 use super::vault::{Account, Vault};
-use super::{Definition, Registry, keys};
+use super::{Definition, Outside, Registry, keys, outside};
 
 /// No credential file is larger.
 pub(super) const MAX_CREDENTIAL: u64 = 1 << 20;
@@ -36,6 +36,8 @@ pub struct Prepare<'a> {
     pub profile: Option<&'a str>,
     /// Whether this is for a login: no profile and no key goes in, so that the agent asks.
     pub login: bool,
+    /// The port of the box's loopback at which a provider will be, if its keys are to stay outside.
+    pub outside: Option<u16>,
     /// `~/.config/coop`.
     pub config_dir: &'a Path,
     /// Directory on the host that keeps the session history of this workspace and agent; made if missing.
@@ -63,6 +65,8 @@ pub struct Prepared {
     pub profile: Option<String>,
     /// What signs the agent in.
     pub account: Account,
+    /// The provider and its keys, where they stay outside.
+    pub outside: Option<Outside>,
     source: Source,
     finished: bool,
 }
@@ -93,11 +97,13 @@ impl Prepared {
     pub fn new(prepare: &Prepare<'_>) -> Result<Prepared> {
         let definition = prepare.definition;
         let vault = Vault::new(prepare.config_dir, &definition.name);
-        let (profile, vars) = match prepare.login {
+        let (profile, mut vars) = match prepare.login {
             true => (None, BTreeMap::new()),
             false => (vault.active(prepare.profile)?, keys::for_agent(definition, prepare.config_dir)?),
         };
         let account = vault.account_with(definition, profile.as_deref(), &vars);
+        // from here on the keys are not in `vars`, out of which everything in the box is made
+        let outside = prepare.outside.and_then(|port| outside::take(definition, &mut vars, port));
 
         let home = prepare.scratch.join("home");
         let owner = prepare.owner();
@@ -113,6 +119,7 @@ impl Prepared {
             env: Vec::new(),
             profile: profile.clone(),
             account,
+            outside,
             source: Source {
                 definition: definition.clone(),
                 vault,

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod locate;
 mod merge;
 pub mod outcome;
+pub mod outside;
 mod refresh;
 pub mod registry;
 pub mod session;
@@ -26,6 +27,7 @@ pub mod vault;
 
 pub use definition::Definition;
 pub use home::{Prepare, Prepared};
+pub use outside::Outside;
 pub use registry::Registry;
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Command for Args {
             match &self.value {
                 Some(value) => {
                     setting.accept(value)?;
-                    git.args([setting.git, value]).read()?;
+                    git.args(["--replace-all", setting.git, value]).read()?; // a list may stand there several times
                 }
                 // 5 is git's answer for a key that is not there: unset is what it should be
                 None => drop(git.args(["--unset-all", setting.git]).output()?),

@@ -28,6 +28,9 @@ use super::{build, completions, config, help, init, login, profiles, update};
                   git coop help <command> shows the manual of a command."
 )]
 pub struct Cli {
+    /// Put the API key of an agent into its box, instead of on its requests outside of it
+    #[arg(long)]
+    key_in_box: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -38,6 +41,7 @@ enum Command {
     Build(build::Args),
     Config(config::Args),
     Doctor(super::doctor::Args),
+    Egress(super::egress::Args),
     Help(help::Args),
     Init(init::Args),
     Login(login::Args),
@@ -65,11 +69,16 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
     }
     let words = std::iter::once(OsString::from("git-coop")).chain(words);
     let cli = tree().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
-    match super::parsed_or_exit(cli)?.command {
+    let Cli { key_in_box, command } = super::parsed_or_exit(cli)?;
+    if key_in_box && !matches!(command, Command::Agent(_)) {
+        return Err(Error::usage("--key-in-box goes with an agent").hint("git coop --key-in-box claude"));
+    }
+    match command {
         Command::Completions(args) => args.run(context),
         Command::Build(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Doctor(args) => args.run(context),
+        Command::Egress(args) => args.run(context),
         Command::Help(args) => args.run(context),
         Command::Init(args) => args.run(context),
         Command::Login(args) => args.run(context),
@@ -80,18 +89,22 @@ pub fn run(words: Vec<OsString>, context: &Context) -> Result<u8> {
         Command::Tasks(args) => args.run(context),
         Command::Update(args) => args.run(context),
         Command::Verify(args) => args.run(context),
-        Command::Agent(words) => agent(words, context),
+        Command::Agent(words) => agent(words, context, key_in_box),
     }
 }
 
 /// `git coop claude …`: every word after the name passes through.
-fn agent(words: Vec<OsString>, context: &Context) -> Result<u8> {
+fn agent(words: Vec<OsString>, context: &Context, key_in_box: bool) -> Result<u8> {
     let registry = Registry::load(&context.env.config_dir())?;
     let name = words.first().and_then(|w| w.to_str()).filter(|name| registry.names().any(|n| n == *name));
     let Some(name) = name.map(str::to_owned) else { return Err(unknown(&words, context)?) };
     let args = words.into_iter().skip(1).collect();
     let asked = Asked { name, args, ..Asked::default() };
-    super::run::live(context, "agent", Program::Agent(asked))
+    let mut coop = context.coop()?;
+    if key_in_box {
+        coop.settings.set("COOP_KEY_IN_BOX", "true")?;
+    }
+    super::run::live_with(context, &coop, "agent", Program::Agent(asked))
 }
 
 /// The error for a word that is no command and no agent, with the nearest of both.

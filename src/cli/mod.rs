@@ -9,6 +9,7 @@ pub mod context;
 pub mod dispatch;
 pub mod doctor;
 pub mod drain;
+pub mod egress;
 pub mod fork;
 pub mod help;
 pub mod init;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::error::Result;
-use crate::flow::live;
+use crate::flow::{Coop, live};
 use crate::flow::session::{Job, Program};
 
 use super::{Command, Context, terminal};
@@ -33,7 +33,11 @@ pub fn run(context: &Context, purpose: &'static str, command: Vec<OsString>) -> 
 
 /// Runs a program on the live checkout, from the directory the user is in.
 pub fn live(context: &Context, purpose: &'static str, program: Program) -> Result<u8> {
-    let coop = context.coop()?;
+    live_with(context, &context.coop()?, purpose, program)
+}
+
+/// As [`live`], with settings that the command line changed.
+pub fn live_with(context: &Context, coop: &Coop, purpose: &'static str, program: Program) -> Result<u8> {
     let workdir = context.cwd.canonicalize().ok();
-    live::run(&coop, Job { purpose, program, workdir, terminal: terminal::both(), ..Job::default() })
+    live::run(coop, Job { purpose, program, workdir, terminal: terminal::both(), ..Job::default() })
 }

@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub wanted: Wanted<'a>,
     /// What holds the box.
     pub runtime: Runtime,
+    /// The port at which the box will find its provider, if keys are to stay outside.
+    pub outside: Option<u16>,
     /// Host directory of this run alone; a subdirectory of it is used.
     pub scratch: &'a Path,
     /// Host directory that keeps the session history of this workspace; see [`history_dir`].
@@ -67,6 +69,10 @@ pub struct Ready {
     pub session: Option<String>,
     /// Whether a stored session is continued.
     pub resumed: bool,
+    /// Hosts that it needs, as its definition says.
+    pub hosts: Vec<String>,
+    /// The variables that may name an endpoint of the user's own.
+    pub endpoints: Vec<String>,
     /// The home directory; [`Ready::finish`] brings back what is kept.
     pub prepared: Prepared,
     definition: Definition,
@@ -151,6 +157,7 @@ pub fn ready(request: &Request<'_>) -> Result<Ready> {
         definition,
         profile: request.profile,
         login: request.task == Task::Login,
+        outside: request.outside,
         config_dir: &config_dir,
         history_dir: request.history_dir,
         scratch: &request.scratch.join("agent"),
@@ -167,6 +174,8 @@ pub fn ready(request: &Request<'_>) -> Result<Ready> {
         path_prefix,
         session: invocation.session,
         resumed,
+        hosts: definition.hosts.clone(),
+        endpoints: definition.env.endpoint.clone(),
         prepared,
         definition: definition.clone(),
         history_dir: request.history_dir.to_owned(),
@@ -252,6 +261,7 @@ mod tests {
                 task: Task::Interactive { args: &args },
                 wanted,
                 runtime: Runtime::Docker,
+                outside: None,
                 scratch: &self.dir.path().join("scratch"),
                 history_dir: &self.dir.path().join("history"),
                 workspace: Path::new("/w"),

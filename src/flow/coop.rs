@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::env::Env;
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Context as _, Kind, Result};
 use crate::git::Repo;
 use crate::git::config::Config;
 use crate::git::shape::Shape;
@@ -11,6 +11,8 @@ use crate::sandbox::runtime::{self, System, Usable};
 use crate::sandbox::spec::{Egress, Limits, User};
 use crate::settings::{self, Settings};
 use crate::state::Store;
+
+use super::egress::Mode;
 
 /// One repository with everything known about it, read once.
 #[derive(Debug)]
@@ -60,14 +62,9 @@ impl Coop {
         }
     }
 
-    /// Network from the settings. Errors: exit 2 for a word that is none (fail closed).
+    /// The network that a box has of its own. Errors: exit 2 for a word that is none (fail closed).
     pub fn egress(&self) -> Result<Egress> {
-        match self.settings.get("COOP_EGRESS") {
-            Some("open") => Ok(Egress::Open),
-            Some("none") => Ok(Egress::None),
-            other => Err(Error::usage(format!("COOP_EGRESS is '{}', which is not open or none", other.unwrap_or("")))
-                .hint("git coop config COOP_EGRESS")),
-        }
+        Ok(if Mode::of(&self.settings)? == Mode::Open { Egress::Open } else { Egress::None })
     }
 
     /// Directory of one kind of coop's own files, made when missing.

@@ -199,6 +199,7 @@ fn bundle_spec(coop: &Coop, usable: &Usable, workspace: &Workspace, id: &str) ->
         user: workspace.owner,
         limits: coop.limits(),
         egress: Egress::None,
+        proxy: None,
         image: session::image(coop, usable)?,
     })
 }

@@ -52,6 +52,7 @@ pub fn login(env: &Env, settings: &Settings, repo: Option<&Repo>, name: &str, pr
         task: Task::Login,
         wanted: Wanted::New,
         runtime: usable.runtime,
+        outside: None,
         scratch: scratch.path(),
         history_dir: &scratch.path().join("history"),
         workspace: &home,
@@ -71,6 +72,7 @@ pub fn login(env: &Env, settings: &Settings, repo: Option<&Repo>, name: &str, pr
         user,
         limits: Limits { memory: None, millicpus: None, pids: 512 },
         egress: Egress::Open,
+        proxy: None,
         image,
     };
     launch(&usable, &spec, Io { stdin: Stdin::Inherit, terminal: true, ..Io::default() })?;

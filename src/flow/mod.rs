@@ -5,6 +5,7 @@ pub mod cooldown;
 pub mod coop;
 pub mod doctor;
 pub mod drain;
+pub mod egress;
 pub mod fork;
 pub mod hooks;
 pub mod identity;

@@ -16,6 +16,7 @@ use crate::sandbox::spec::{BoxSpec, Egress, Mount, Runtime};
 use crate::secret::shadow::Plan;
 
 use super::agent::{Ready, Wanted};
+use super::egress::{self, Wants};
 use super::workspace::Workspace;
 use super::{Coop, agent, identity};
 
@@ -100,9 +101,10 @@ pub fn spec(
     let (mut command, ready) = match job.program {
         Program::Command(command) => (command, None),
         Program::Agent(asked) => {
-            let mut ready = make_ready(coop, usable, workspace, scratch, &home, &asked)?;
+            let outside = if job.egress.is_none() { egress::outside(coop)? } else { None };
+            let mut ready = make_ready(coop, usable, workspace, scratch, &home, &asked, outside)?;
             mounts.append(&mut ready.mounts);
-            env.append(&mut ready.env);
+            env.extend(ready.env.iter().cloned());
             path_prefix.append(&mut ready.path_prefix);
             (std::mem::take(&mut ready.command), Some(ready))
         }
@@ -115,6 +117,10 @@ pub fn spec(
         let words = ["sh".into(), "-c".into(), script.into(), "sh".into()];
         command.splice(0..0, words);
     }
+    let (egress, proxy) = match job.egress {
+        Some(egress) => (egress, None),
+        None => (coop.egress()?, egress::proxy(coop, &workspace.label, job.purpose, &wants(ready.as_ref()))?),
+    };
     let workdir = job.workdir.filter(|dir| dir.starts_with(&workspace.tree)).unwrap_or_else(|| workspace.tree.clone());
     let spec = BoxSpec {
         id: id.to_owned(),
@@ -128,13 +134,21 @@ pub fn spec(
         command,
         user: workspace.owner,
         limits: coop.limits(),
-        egress: match job.egress {
-            Some(egress) => egress,
-            None => coop.egress()?,
-        },
+        egress,
+        proxy,
         image: image(coop, usable)?,
     };
     Ok((spec, ready))
+}
+
+/// What an agent wants of the network.
+fn wants(ready: Option<&Ready>) -> Wants<'_> {
+    ready.map_or_else(Wants::default, |ready| Wants {
+        hosts: &ready.hosts,
+        env: &ready.env,
+        endpoints: &ready.endpoints,
+        outside: ready.prepared.outside.as_ref(),
+    })
 }
 
 fn make_ready(
@@ -144,6 +158,7 @@ fn make_ready(
     scratch: &Path,
     home: &Path,
     asked: &Asked,
+    outside: Option<u16>,
 ) -> Result<Ready> {
     let registry = Registry::load(&coop.env.config_dir())?;
     agent::ready(&agent::Request {
@@ -161,6 +176,7 @@ fn make_ready(
             (None, false) => Wanted::New,
         },
         runtime: usable.runtime,
+        outside,
         scratch,
         history_dir: &agent::history_dir(&coop.repo.coop_dir(), asked.fork.as_deref(), &asked.name),
         workspace: &workspace.tree,

@@ -8,6 +8,9 @@ use crate::error::Result;
 
 use super::{Git, Repo};
 
+/// Keys whose values add up, with a space between them.
+const LISTS: [&str; 1] = ["coop.allowhost"];
+
 /// What git's configuration says, and where it says so.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -33,9 +36,15 @@ impl Config {
     pub fn get(&self, key: &str) -> Option<&String> {
         self.values.get(key)
     }
-    /// Every key with its last value.
+    /// Every key with its last value; of a list all of them.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
         self.values.iter()
+    }
+    fn add(&mut self, entry: &Entry) {
+        match self.values.get_mut(&entry.key).filter(|_| LISTS.contains(&entry.key.as_str())) {
+            Some(all) => *all = format!("{all} {}", entry.value),
+            None => drop(self.values.insert(entry.key.clone(), entry.value.clone())),
+        }
     }
     /// Every value in the order git reads them, shadowed ones too.
     pub fn entries(&self) -> &[Entry] {
@@ -48,7 +57,7 @@ impl Config {
             let file = entry.origin.as_deref().filter(|file| in_work_tree(repo, file));
             match file.filter(|_| entry.key.starts_with("coop.")) {
                 Some(file) => config.refused.push(format!("{} in '{}'", entry.key, file.display())),
-                None => drop(config.values.insert(entry.key.clone(), entry.value.clone())),
+                None => config.add(entry),
             }
         }
         config.entries = entries;

@@ -68,7 +68,10 @@ pub(super) fn sweep_aside(usable: &Usable, dir: &Path) -> Option<std::thread::Jo
     let usable = usable.clone();
     let work = move || {
         if sweep(&usable).is_ok() {
-            left.iter().for_each(|path| drop(std::fs::remove_file(path)));
+            for path in &left {
+                // the directory of a proxy's socket, or a file
+                let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
+            }
         }
     };
     std::thread::Builder::new().name("sweep".into()).spawn(work).ok()

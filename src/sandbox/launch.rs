@@ -13,6 +13,7 @@ use crate::error::{Context as _, Result};
 
 use super::argv::{self, Argv, Place};
 use super::boxes;
+use super::egress::start::Running;
 use super::io::{Ended, Io, Stdin};
 use super::marker::Marker;
 use super::owner::Owner;
@@ -43,26 +44,37 @@ pub fn launch(usable: &Usable, spec: &BoxSpec, io: Io) -> Result<Ended> {
     let markers = support.root.join("run");
     let sweeper = boxes::sweep_aside(usable, &markers);
     let marker = Marker::set(&markers, &spec.id, &owner).or_bug(format!("cannot write in '{}'", markers.display()))?;
-    let ended = match usable.runtime {
+    let ended = match &spec.proxy {
+        None => start(usable, spec, place, &marker, io),
+        Some(proxy) => {
+            let (running, spec) = Running::start(proxy, usable, spec, &support, &owner)?;
+            running.finish(start(usable, &spec, place, &marker, io))
+        }
+    };
+    drop(sweeper); // it goes on by itself
+    ended
+}
+
+fn start(usable: &Usable, spec: &BoxSpec, place: Place, marker: &Marker, io: Io) -> Result<Ended> {
+    match usable.runtime {
         Runtime::Bwrap => bwrap::launch(usable, spec, place, io),
-        Runtime::Docker | Runtime::Container => oci::launch(usable, spec, place, &marker, io),
+        Runtime::Docker | Runtime::Container => oci::launch(usable, spec, place, marker, io),
         Runtime::Podman => {
             let profile = match &usable.seccomp {
                 Some(default) => {
                     let text = seccomp::for_podman(default)?;
                     Some(
-                        support
+                        place
+                            .support
                             .write("seccomp", "podman.json", &text, 0o444)
                             .or_bug("cannot write a seccomp profile")?,
                     )
                 }
                 None => None,
             };
-            oci::launch(usable, spec, Place { seccomp: profile.as_deref(), ..place }, &marker, io)
+            oci::launch(usable, spec, Place { seccomp: profile.as_deref(), ..place }, marker, io)
         }
-    };
-    drop(sweeper); // it goes on by itself
-    ended
+    }
 }
 
 /// What a box of this specification will not hold on this runtime, one sentence each, to be said once.

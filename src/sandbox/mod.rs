@@ -7,6 +7,7 @@ pub mod argv;
 pub mod boxes;
 pub mod build;
 mod cgroup;
+pub mod egress;
 mod etc;
 pub mod image;
 pub mod interrupts;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::egress::Proxy;
+
 /// A runtime that can hold a box, in the order of detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Runtime {
@@ -143,8 +145,10 @@ pub struct BoxSpec {
     pub user: User,
     /// Limits.
     pub limits: Limits,
-    /// Network.
+    /// Network of its own.
     pub egress: Egress,
+    /// The proxy beside it: all that a box without a network reaches, and credentials that stay outside of any.
+    pub proxy: Option<Proxy>,
     /// Image reference; `None` under bubblewrap.
     pub image: Option<String>,
 }

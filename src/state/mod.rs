@@ -2,8 +2,10 @@
 //! paragraph is the whole snapshot as trailers. Nothing here is cached anywhere else.
 
 pub mod account;
+pub mod allow;
 pub mod archive;
 pub mod claim;
+pub mod egress;
 pub mod event;
 pub mod fork;
 pub mod loops;

@@ -50,6 +50,10 @@ impl ForkName {
     pub fn head_ref(&self) -> String {
         format!("refs/coop/forks/{}/head", self.0)
     }
+    /// The ref of what its boxes may reach besides the settings.
+    pub fn allow_ref(&self) -> String {
+        format!("refs/coop/forks/{}/allow", self.0)
+    }
     /// Where commits on other branches, tags, a stash and rewritten tips are kept.
     pub fn kept_prefix(&self) -> String {
         format!("refs/coop/forks/{}/kept/", self.0)

@@ -48,6 +48,7 @@ impl Run<'_> {
             task: Task::Headless { prompt: &text },
             wanted,
             runtime: self.runtime,
+            outside: None,
             scratch: &sample.path(&format!("run-{name}")),
             history_dir: &sample.path("history").join(name),
             workspace: &sample.repo(),
@@ -71,6 +72,7 @@ impl Run<'_> {
             user,
             limits: Limits { memory: None, millicpus: None, pids: 512 },
             egress: if bwrap { Egress::None } else { Egress::Open },
+            proxy: None,
             image: (!bwrap).then(|| image::tag().into()),
         };
         let mine = Env::of_process();

@@ -133,6 +133,7 @@ fn spec(usable: &Usable, root: &Path, id: &str) -> BoxSpec {
         user: User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() },
         limits: Limits { memory: None, millicpus: None, pids: 512 },
         egress: Egress::None,
+        proxy: None,
         image: usable.runtime.needs_image().then(|| "coop-test-base:latest".to_owned()),
     }
 }

@@ -38,6 +38,7 @@ impl World {
             definition: self.registry.get(agent).expect("known"),
             profile,
             login: false,
+            outside: None,
             config_dir: &self.path("config"),
             history_dir: &self.path("history"),
             scratch: &self.path("scratch"),

@@ -1,6 +1,7 @@
 //! `git coop fork`: its verbs, one file each.
 
 pub mod accept;
+pub mod allow;
 pub mod logs;
 pub mod ls;
 pub mod open;
@@ -48,6 +49,8 @@ enum Verb {
     Rm(rm::Args),
     /// Let the host's view of a fork follow commits that add submodules
     Accept(accept::Args),
+    /// Let the boxes of a fork reach more hosts
+    Allow(allow::Args),
     Review(super::review::Args),
     Merge(super::merge::Args),
     /// NAME [AGENT] [--new] [--fresh] [--base REV] [-- COMMAND]: open or go on with a fork
@@ -65,6 +68,7 @@ impl Command for Args {
             Verb::Stop(args) => args.run(context),
             Verb::Rm(args) => args.run(context),
             Verb::Accept(args) => args.run(context),
+            Verb::Allow(args) => args.run(context),
             Verb::Review(args) => args.run(context),
             Verb::Merge(args) => args.run(context),
             Verb::Start(words) => start::Line::parse_from(words_of_start(words)).args.run(context),

@@ -49,6 +49,9 @@ pub struct Args {
     looping: bool,
     #[command(flatten)]
     drain: super::super::drain::Shared,
+    /// Put the agent's API key into the box, instead of on its requests outside of it
+    #[arg(long)]
+    key_in_box: bool,
     /// Arguments for the agent, or without an agent the command to run
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -57,7 +60,10 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let name = ForkName::parse(&self.name)?;
-        let coop = context.coop()?;
+        let mut coop = context.coop()?;
+        if self.key_in_box {
+            coop.settings.set("COOP_KEY_IN_BOX", "true")?;
+        }
         if self.looping {
             return self.run_loop(&coop, &name, context);
         }

@@ -176,6 +176,7 @@ fn spec(
         user: owner,
         limits: coop.limits(),
         egress: coop.egress()?,
+        proxy: None,
         image: session::image(coop, usable)?,
     })
 }

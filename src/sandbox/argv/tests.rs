@@ -48,6 +48,7 @@ fn spec(runtime: Runtime) -> BoxSpec {
         user: User { uid: 1000, gid: 1001 },
         limits: Limits { memory: None, millicpus: None, pids: 512 },
         egress: Egress::None,
+        proxy: None,
         image: runtime.needs_image().then(|| "coop-box:latest".to_owned()),
     }
 }

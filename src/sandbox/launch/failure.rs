@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 
+use super::super::egress::start::asked;
 use super::super::io::{Ended, How};
 use super::super::process::Finished;
 use super::super::runtime::{Usable, bwrap_refused};
@@ -15,7 +16,7 @@ pub(super) fn bwrap(usable: &Usable, spec: &BoxSpec, finished: Finished) -> Resu
         return Ok(ended);
     }
     let Some(line) = last_line(&tail, &["bwrap: ", "coop: "]) else { return Ok(ended) };
-    let program = spec.command.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+    let program = asked(spec);
     if let Some(rest) = line.strip_prefix("bwrap: ") {
         if rest.starts_with("execvp ") {
             return Err(missing(&program, "on this machine, or outside of what a box sees"));
@@ -39,8 +40,8 @@ pub(super) fn oci(usable: &Usable, spec: &BoxSpec, finished: Finished, created: 
     }
     let name = usable.runtime.name();
     let image = spec.image.as_deref().unwrap_or_default();
-    let program = spec.command.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
-    let prefixes = ["docker: ", "Error: ", "[FATAL tini", "error: "];
+    let program = asked(spec);
+    let prefixes = ["docker: ", "Error: ", "[FATAL tini", "error: ", "coop: exec: "];
     let Some(line) = last_line(&tail, &prefixes) else {
         // nothing said, nothing created: not the command's status
         return match created {
@@ -55,6 +56,9 @@ pub(super) fn oci(usable: &Usable, spec: &BoxSpec, finished: Finished, created: 
             return Err(Error::no_runtime(format!("there is no image '{image}'")).hint("git coop build"));
         }
         return Err(could_not(name, &line));
+    }
+    if spec.proxy.is_some() && ended.status == 127 && line.starts_with("coop: exec: ") {
+        return Err(missing(&program, &format!("in the image '{image}'")));
     }
     // from here on the command may have written the line: it has to be one that only the runtime writes
     let ours =

@@ -21,6 +21,7 @@ pub fn check(env: &Env, probes: &dyn Probes) -> Result<PathBuf> {
         Error::no_runtime(format!(
             "bubblewrap cannot give a box the internet without this machine's own services: {why}"
         ))
+        .hint("COOP_EGRESS=public reaches every public host through a proxy, without pasta")
         .hint("COOP_EGRESS=none runs it without a network")
     };
     let Some(program) = env.which("pasta") else {
