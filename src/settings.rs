@@ -64,7 +64,7 @@ pub const SETTINGS: &[Setting] = &[
         env: "COOP_EGRESS_CA",
         git: "coop.egressCA",
         default: "",
-        doc: "certificate bundle that is trusted for the providers of models, besides the system's",
+        doc: "certificate bundle that is trusted for the providers of models, besides those of the system",
         check: |v| if v.starts_with('/') { Ok(()) } else { Err("an absolute path") },
     },
     Setting {

@@ -71,7 +71,9 @@ pub fn take(definition: &Definition, vars: &mut BTreeMap<String, OsString>, port
     let upstream = own.clone().unwrap_or_else(|| outside.upstream.clone());
     // a key that the agent could use instead would be in the box for nothing
     vars.retain(|name, _| !definition.env.keys.contains(name) || outside.keys.contains_key(name));
-    vars.iter_mut().filter(|(name, _)| outside.keys.contains_key(*name)).for_each(|(_, value)| *value = STAND_IN.into());
+    vars.iter_mut()
+        .filter(|(name, _)| outside.keys.contains_key(*name))
+        .for_each(|(_, value)| *value = STAND_IN.into());
     let rest = upstream.split_once("://").map_or("", |(_, rest)| rest);
     let path = rest.find('/').map_or("", |at| rest[at..].trim_end_matches('/'));
     vars.insert(outside.endpoint.clone(), format!("http://127.0.0.1:{port}{path}").into());
@@ -100,7 +102,9 @@ mod tests {
         ] {
             let (outside, left) = taken(agent, &vars);
             let outside = outside.expect("taken");
-            assert!(outside.headers.iter().any(|(_, inside, real)| inside.contains(STAND_IN) && real.contains("real-1")));
+            assert!(
+                outside.headers.iter().any(|(_, inside, real)| inside.contains(STAND_IN) && real.contains("real-1"))
+            );
             assert!(!format!("{left:?} {outside:?}").contains("real"), "{agent}: {left:?}");
             assert!(left.values().any(|v| v.to_string_lossy().starts_with("http://127.0.0.1:3129")), "{left:?}");
         }

@@ -99,8 +99,7 @@ impl Command for Args {
 impl Log {
     fn run(self, context: &Context) -> Result<u8> {
         let coop = context.coop()?;
-        let rows: Vec<Row> =
-            log::runs(&coop, self.fork.as_deref(), self.max_count)?.into_iter().map(Row::of).collect();
+        let rows: Vec<Row> = log::runs(&coop, self.fork.as_deref(), self.max_count)?.into_iter().map(Row::of).collect();
         if self.json {
             return out::json(&rows).map(|()| exit::OK);
         }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use crate::error::Result;
-use crate::flow::{Coop, live};
 use crate::flow::session::{Job, Program};
+use crate::flow::{Coop, live};
 
 use super::{Command, Context, terminal};
 

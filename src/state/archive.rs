@@ -30,7 +30,9 @@ pub fn close(store: &Store<'_>, fork: &Fork, state: ForkState, what: &str) -> Re
         if let Some(old) = &fork.tip {
             edits.push(Edit::delete(fork.name.meta_ref(), old.clone()));
         }
-        for (name, oid) in refs::list(repo, env, &[&fork.name.head_ref(), &fork.name.allow_ref(), &fork.name.kept_prefix()])? {
+        for (name, oid) in
+            refs::list(repo, env, &[&fork.name.head_ref(), &fork.name.allow_ref(), &fork.name.kept_prefix()])?
+        {
             edits.push(Edit::delete(name, oid));
         }
         match refs::transaction(repo, env, &event.subject, &edits)? {

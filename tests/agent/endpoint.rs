@@ -33,7 +33,7 @@ impl Endpoint {
     }
 
     /// Listens on `bind`; boxes reach it as `address`.
-    fn on(bind: &str, address: &str, log: PathBuf) -> Endpoint {
+    pub fn on(bind: &str, address: &str, log: PathBuf) -> Endpoint {
         fs::write(&log, "").expect("a log");
         let mut child = Command::new(node())
             .arg(here().join("endpoint/endpoint.mjs"))

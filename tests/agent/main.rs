@@ -4,11 +4,15 @@
 //! The first run downloads node and three CLIs from npm into an image and into `target/tmp` (about three minutes);
 //! afterwards both are found by their content.
 
+#[path = "../box/common.rs"]
+#[allow(dead_code)]
+mod common;
 mod endpoint;
 mod forks;
 mod home;
 mod image;
 mod interactive;
+mod keys;
 mod login;
 mod sample;
 mod tools;

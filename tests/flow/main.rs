@@ -4,6 +4,7 @@ mod attack;
 #[path = "../box/common.rs"]
 #[allow(dead_code)]
 mod common;
+mod egress;
 mod fork;
 mod hostile;
 mod kill;

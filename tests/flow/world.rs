@@ -16,7 +16,8 @@ pub struct Place {
 }
 
 impl Place {
-    fn on(runtime: Runtime) -> Place {
+    /// On one runtime.
+    pub fn on(runtime: Runtime) -> Place {
         let world = World::new()
             .with_env("COOP_RUNTIME", runtime.name())
             .with_env("COOP_EGRESS", "none")

@@ -25,8 +25,8 @@ pub fn report(coop: &Coop, label: &str, purpose: &str) -> Report {
             return;
         }
         say(lines, &label);
-        let recorded = Store::open(&repo, &env)
-            .and_then(|store| egress::record(&store, &event(lines, &label, &purpose, &host)));
+        let recorded =
+            Store::open(&repo, &env).and_then(|store| egress::record(&store, &event(lines, &label, &purpose, &host)));
         if let Err(err) = recorded {
             eprintln!("warning: what the box reached could not be recorded: {}", printable(err.message()));
         }

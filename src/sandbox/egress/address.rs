@@ -117,9 +117,10 @@ mod tests {
         for text in refused.split_whitespace() {
             assert!(public(ip(text)).is_err(), "{text}");
         }
-        for text in "1.1.1.1 9.255.255.255 100.63.255.255 172.15.0.1 172.32.0.1 192.169.0.1 223.255.255.254 2606:4700::1111 \
+        for text in
+            "1.1.1.1 9.255.255.255 100.63.255.255 172.15.0.1 172.32.0.1 192.169.0.1 223.255.255.254 2606:4700::1111 \
              2a00::1 64:ff9b::1.1.1.1 2002:101:101::1"
-            .split_whitespace()
+                .split_whitespace()
         {
             assert_eq!(public(ip(text)), Ok(ip(text)), "{text}");
         }

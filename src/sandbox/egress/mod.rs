@@ -17,7 +17,7 @@ pub mod policy;
 pub mod provider;
 pub mod rule;
 mod serve;
-pub(in super) mod start;
+pub(super) mod start;
 pub mod tally;
 pub mod target;
 mod tunnel;

@@ -47,7 +47,8 @@ impl Policy {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         let listed = rules.iter().filter_map(|rule| rule.allows(target));
         // the widest of all rules that fit: a port that was named lets any protocol through
-        let listed = listed.reduce(|a, b| Allowed { at: a.at.or(b.at), any_protocol: a.any_protocol || b.any_protocol });
+        let listed =
+            listed.reduce(|a, b| Allowed { at: a.at.or(b.at), any_protocol: a.any_protocol || b.any_protocol });
         listed.or(self.public.then_some(Allowed { at: None, any_protocol: true }))
     }
 

@@ -354,7 +354,10 @@ mod tests {
         let others = [("x-api-key", "mine"), ("authorization", "Bearer mine"), ("cookie", "a=b"), ("api-key", "mine")];
         assert_eq!(sent(&others), [], "an account of its own gets nowhere");
         assert_eq!(sent(&[("x-api-key", "mine"), ("x-api-key", "stand-in")]), [("x-api-key".into(), "real".into())]);
-        assert_eq!(sent(&[("connection", "x-extra"), ("x-extra", "1"), ("accept", "a")]), [("accept".into(), "a".into())]);
+        assert_eq!(
+            sent(&[("connection", "x-extra"), ("x-extra", "1"), ("accept", "a")]),
+            [("accept".into(), "a".into())]
+        );
         assert_eq!(format!("{:?}", provider().keys[0].real), "Secret");
     }
 
@@ -373,8 +376,13 @@ mod tests {
         let upstream = provider().upstream;
         assert_eq!(upstream.rule().to_string(), "api.example.com:443");
         assert_eq!(upstream.host(), "api.example.com");
-        assert_eq!(Upstream::parse("http://localhost:11434", true).expect("own").target().to_string(), "127.0.0.1:11434");
-        for text in ["", "example.com", "ftp://example.com", "https://", "https://u:p@example.com", "https://a.example/?x=1"] {
+        assert_eq!(
+            Upstream::parse("http://localhost:11434", true).expect("own").target().to_string(),
+            "127.0.0.1:11434"
+        );
+        for text in
+            ["", "example.com", "ftp://example.com", "https://", "https://u:p@example.com", "https://a.example/?x=1"]
+        {
             assert_eq!(Upstream::parse(text, false).expect_err(text).kind().code(), 2);
         }
     }

@@ -41,10 +41,7 @@ pub const SETS: &[(&str, &[&str])] = &[
     ("npm", &["registry.npmjs.org:443"]),
     ("pypi", &["pypi.org:443", "files.pythonhosted.org:443"]),
     ("crates", &["index.crates.io:443", "static.crates.io:443", "crates.io:443"]),
-    (
-        "debian",
-        &["deb.debian.org", "security.debian.org", "ftp.debian.org", "cdn-fastly.deb.debian.org"],
-    ),
+    ("debian", &["deb.debian.org", "security.debian.org", "ftp.debian.org", "cdn-fastly.deb.debian.org"]),
     (
         "github",
         &[
@@ -85,8 +82,10 @@ impl Rule {
 
     fn one(word: &str) -> Result<Rule> {
         let wrong = |why: &str| {
-            Error::usage(format!("'{word}' is no host that a box can be allowed to reach: {why}"))
-                .hint("example.com, example.com:8443, *.example.com, 'mirror.corp:8080=10.0.0.5', or a set: ".to_owned() + &sets())
+            Error::usage(format!("'{word}' is no host that a box can be allowed to reach: {why}")).hint(
+                "example.com, example.com:8443, *.example.com, 'mirror.corp:8080=10.0.0.5', or a set: ".to_owned()
+                    + &sets(),
+            )
         };
         let (name, at) = match word.split_once('=') {
             Some((name, at)) => (name, Some(at.parse::<IpAddr>().map_err(|_| wrong("after '=' stands an address"))?)),
@@ -178,7 +177,13 @@ mod tests {
     #[test]
     fn exact_host_and_port() {
         assert!(allows("example.com", "example.com:443") && allows("EXAMPLE.com.", "example.com:80"));
-        for other in ["example.com:8443", "example.com:22", "www.example.com:443", "example.com.evil.org:443", "notexample.com:443"] {
+        for other in [
+            "example.com:8443",
+            "example.com:22",
+            "www.example.com:443",
+            "example.com.evil.org:443",
+            "notexample.com:443",
+        ] {
             assert!(!allows("example.com", other), "{other}");
         }
         assert!(allows("example.com:8443", "example.com:8443") && !allows("example.com:8443", "example.com:443"));

@@ -109,7 +109,8 @@ fn denied(shared: &Shared, target: &Target, why: &str) -> Answer {
         _ => target.to_string(),
     };
     let hint = shared.allow.replace("{host}", &host);
-    let said = format!("this box may not reach {target}: {why}\ngit coop: outside of the box the user can allow it: {hint}");
+    let said =
+        format!("this box may not reach {target}: {why}\ngit coop: outside of the box the user can allow it: {hint}");
     let mut answer = refuse(StatusCode::FORBIDDEN, &said);
     let headers = answer.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&target.to_string()) {
@@ -149,11 +150,8 @@ async fn connect(shared: Arc<Shared>, request: Request<Incoming>, target: Target
         let _permit = permit;
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let check = tunnel::Check {
-            host: target.host.clone(),
-            only_tls: !any_protocol,
-            strict: shared.policy.strict(),
-        };
+        let check =
+            tunnel::Check { host: target.host.clone(), only_tls: !any_protocol, strict: shared.policy.strict() };
         if let Err(why) = tunnel::run(parts.io.into_inner(), &parts.read_buf, far, &check, &count).await {
             shared.tally.denied(&target.to_string(), why);
         }
@@ -193,4 +191,3 @@ async fn forward(shared: Arc<Shared>, mut request: Request<Incoming>, target: Ta
         Err(_) => failed("broke off"),
     }
 }
-

@@ -69,7 +69,10 @@ pub struct Forward {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("forward", &self.forward).field("providers", &self.providers).finish_non_exhaustive()
+        f.debug_struct("Proxy")
+            .field("forward", &self.forward)
+            .field("providers", &self.providers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +119,8 @@ impl Running {
             tally,
             handed: running.handed.clone(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_bug("cannot start the proxy")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().or_bug("cannot start the proxy")?;
         let stop = running.stop.clone();
         let work = move || {
             runtime.block_on(async {
@@ -127,7 +131,8 @@ impl Running {
             });
             runtime.shutdown_background(); // a resolver that hangs is not waited for
         };
-        running.thread = Some(std::thread::Builder::new().name("egress".into()).spawn(work).or_bug("cannot start the proxy")?);
+        running.thread =
+            Some(std::thread::Builder::new().name("egress".into()).spawn(work).or_bug("cannot start the proxy")?);
         Ok((running, inside(proxy, spec, &dir, &program)))
     }
 
@@ -139,8 +144,9 @@ impl Running {
         }
         let ended = ended?;
         if !self.handed.load(Ordering::SeqCst) && ended.how == How::Exited {
-            return Err(Error::no_runtime("the box could not reach its proxy, so its command did not run")
-                .hint("git coop doctor; where containers run in a virtual machine, a socket of this one does not reach them"));
+            return Err(Error::no_runtime("the box could not reach its proxy, so its command did not run").hint(
+                "git coop doctor; where containers run in a virtual machine, a socket of this one does not reach them",
+            ));
         }
         Ok(ended)
     }
@@ -286,7 +292,10 @@ impl Serving {
 }
 
 /// Takes the listening sockets, which must be the ones that were agreed on.
-fn receive(stream: UnixStream, ports: &[u16]) -> std::io::Result<(std::os::unix::net::UnixStream, Vec<std::net::TcpListener>)> {
+fn receive(
+    stream: UnixStream,
+    ports: &[u16],
+) -> std::io::Result<(std::os::unix::net::UnixStream, Vec<std::net::TcpListener>)> {
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(HANDSHAKE))?;

@@ -109,7 +109,9 @@ mod tests {
         let shown = |text: &str| Target::parse(text, None).map(|t| t.to_string());
         assert_eq!(shown("Example.com:443").as_deref(), Some("example.com:443"));
         assert_eq!(shown("[::1]:80").as_deref(), Some("[::1]:80"));
-        for text in ["example.com", "example.com:", "example.com:0", "example.com:+80", "example.com:65536", "a.b:80:80"] {
+        for text in
+            ["example.com", "example.com:", "example.com:0", "example.com:+80", "example.com:65536", "a.b:80:80"]
+        {
             assert_eq!(shown(text), None, "{text}");
         }
         assert_eq!(Target::parse("example.com", Some(80)).map(|t| t.port), Some(80));

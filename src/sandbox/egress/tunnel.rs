@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::hello::{self, Hello};
-use super::target::Host;
 use super::tally::Count;
+use super::target::Host;
 
 /// How long the box may take to begin.
 const BEGIN: Duration = Duration::from_secs(60);
@@ -34,7 +34,13 @@ pub struct Check {
 
 /// Moves bytes until both sides have ended. `early` is what the box sent behind its request. Errors: the reason why the
 /// beginning was refused; no byte of it went out then.
-pub async fn run(near: TcpStream, early: &[u8], far: TcpStream, check: &Check, count: &Arc<Count>) -> Result<(), &'static str> {
+pub async fn run(
+    near: TcpStream,
+    early: &[u8],
+    far: TcpStream,
+    check: &Check,
+    count: &Arc<Count>,
+) -> Result<(), &'static str> {
     let (mut near_in, near_out) = near.into_split();
     let (far_in, mut far_out) = far.into_split();
     let mut down = tokio::spawn({

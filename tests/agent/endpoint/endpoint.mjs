@@ -96,6 +96,7 @@ function openai(req, res, body, id) {
   }
   const names = (body.tools ?? []).map((tool) => tool.name ?? tool.type);
   const step = names.length ? plan(done, prompt) : { say: "A test" };
+  if (step.stall) return;
   const command = step.write ? shellWrite(step.write) : step.shell;
   const shell = ["exec_command", "shell_command", "shell"].find((name) => names.includes(name));
   let item = {
@@ -189,6 +190,7 @@ function gemini(req, res, body, id, model, method) {
     return json(res, candidate({ text: JSON.stringify(answer) }));
   }
   const step = body.tools?.length ? plan(done, prompt) : { say: "A test" };
+  if (step.stall) return;
   let part = { text: step.say };
   if (step.write) part = { functionCall: { name: "write_file", args: { file_path: step.write, content: LINE } } };
   if (step.shell) part = { functionCall: { name: "run_shell_command", args: { command: step.shell, description: "commit" } } };
