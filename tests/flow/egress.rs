@@ -90,7 +90,7 @@ fn a_box_reaches_what_is_listed_and_nothing_else() {
             format!("(exec 4<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo HOLE; "),
             "(exec 4<>/dev/tcp/1.1.1.1/80) 2>/dev/null && echo HOLE; ".to_owned(),
             "(echo x >/dev/udp/1.1.1.1/53) 2>/dev/null && echo HOLE; ".to_owned(),
-            "getent hosts site.test && echo HOLE; ls /sys/class/net; test -S /run/coop/proxy && echo still there; true"
+            "getent hosts site.test && echo HOLE; tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; test -e /run/coop/proxy && echo HOLE; true"
                 .to_owned(),
         ]
         .concat();

@@ -14,11 +14,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::address;
 use super::body::{self, Answer, Passing, Way};
 use super::dial::{Failed, dial};
 use super::policy::Policy;
 use super::tally::{Count, Tally};
-use super::target::Target;
+use super::target::{Host, Target};
 use super::tunnel;
 
 /// How long the head of a request may take.
@@ -108,9 +109,12 @@ fn denied(shared: &Shared, target: &Target, why: &str) -> Answer {
         80 | 443 => target.host.to_string(),
         _ => target.to_string(),
     };
-    let hint = shared.allow.replace("{host}", &host);
-    let said =
-        format!("this box may not reach {target}: {why}\ngit coop: outside of the box the user can allow it: {hint}");
+    let mut said = format!("this box may not reach {target}: {why}");
+    // an address that is not public cannot be allowed in passing
+    if !matches!(target.host, Host::Address(address) if address::public(address).is_err()) {
+        let hint = shared.allow.replace("{host}", &host);
+        said.push_str(&format!("\ngit coop: outside of the box the user can allow it: {hint}"));
+    }
     let mut answer = refuse(StatusCode::FORBIDDEN, &said);
     let headers = answer.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&target.to_string()) {

@@ -33,6 +33,8 @@ use super::{helper, serve::accept};
 
 /// The port of the proxy on the box's loopback.
 pub const PORT: u16 = 3128;
+/// The name of the socket.
+const NAME: &str = "proxy";
 /// Where the box sees the socket.
 const SOCKET: &str = "/run/coop/proxy";
 /// Where it sees [`super::inbox`].
@@ -118,6 +120,7 @@ impl Running {
             users: [rustix::process::geteuid().as_raw(), spec.user.uid],
             tally,
             handed: running.handed.clone(),
+            socket: dir.join(NAME),
         };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().or_bug("cannot start the proxy")?;
@@ -200,8 +203,8 @@ fn listen(dir: &Path, spec: &BoxSpec) -> std::io::Result<std::os::unix::net::Uni
     std::fs::DirBuilder::new().mode(0o700).create(dir)?;
     // by way of the open directory: the path may be longer than an address of a socket can be
     let open = std::fs::File::open(dir)?;
-    let listener = std::os::unix::net::UnixListener::bind(format!("/proc/self/fd/{}/proxy", open.as_raw_fd()))?;
-    let path = dir.join("proxy");
+    let listener = std::os::unix::net::UnixListener::bind(format!("/proc/self/fd/{}/{NAME}", open.as_raw_fd()))?;
+    let path = dir.join(NAME);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     if rustix::process::geteuid().is_root() && spec.user.uid != 0 {
         for path in [&path, dir] {
@@ -253,6 +256,7 @@ struct Serving {
     users: [u32; 2],
     tally: Arc<Tally>,
     handed: Arc<AtomicBool>,
+    socket: PathBuf,
 }
 
 impl Serving {
@@ -271,6 +275,7 @@ impl Serving {
             }
         };
         drop(listener); // nobody else is served
+        let _ = std::fs::remove_file(&self.socket); // which nobody answers at any more
         let room = Arc::new(Semaphore::new(room()));
         let mut listeners = listeners.into_iter().filter_map(|listener| TcpListener::from_std(listener).ok());
         if let Some(forward) = self.forward
