@@ -6,7 +6,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 use crate::exit;
 use crate::flow::Coop;
 use crate::flow::drain::{owner, queue};
-use crate::state::{Claim, ClaimState, Store};
+use crate::state::{Claim, ClaimState};
 use crate::task::{Mark, Queue, mark, split};
 use crate::ui::table::Table;
 use crate::ui::text::count;
@@ -163,7 +163,7 @@ fn claim(coop: &Coop, files: &[PathBuf], id: &str) -> Result<u8> {
     if let Some(holder) = listed.holder(coop) {
         return Err(Error::conflict(format!("task {} is claimed by {holder}", listed.task.id)).hint("git coop tasks"));
     }
-    let store = Store::open(&coop.repo, &coop.env)?;
+    let store = coop.store()?;
     let mut claim = Claim::new(&listed.task.id);
     claim.record.tip = listed.claim.as_ref().and_then(|old| old.record.tip.clone());
     claim.record.set("Title", listed.task.title.chars().take(200).collect::<String>());

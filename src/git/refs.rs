@@ -74,6 +74,14 @@ pub fn read(repo: &Repo, env: &Env, name: &str) -> Result<Option<Oid>> {
     Oid::parse(String::from_utf8_lossy(&output.stdout).trim_end()).map(Some)
 }
 
+/// The commit of HEAD; `None` on a branch without one.
+pub fn head(repo: &Repo, env: &Env) -> Result<Option<Oid>> {
+    match head_branch(repo, env)? {
+        Some(branch) => read(repo, env, &branch),
+        None => read(repo, env, "HEAD"),
+    }
+}
+
 /// A commit by any name a user may type, peeled. Errors: exit 2.
 pub fn resolve_commit(repo: &Repo, env: &Env, rev: &str) -> Result<Oid> {
     let spec = format!("{rev}^{{commit}}");

@@ -150,7 +150,7 @@ fn refs_head(tree: &Repo, env: &Env) -> Result<Option<Oid>> {
 pub fn uncommitted(tree: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>> {
     let mut work_tree = std::ffi::OsString::from("--work-tree=");
     work_tree.push(&tree.work_tree);
-    let empty = empty_tree(tree, env)?;
+    let empty = empty_tree(tree)?;
     let out = Git::isolated(tree, env)
         .arg(work_tree)
         .arg(format!("--attr-source={empty}"))
@@ -163,7 +163,7 @@ pub fn uncommitted(tree: &Repo, env: &Env, limit: usize) -> Result<Vec<Vec<u8>>>
 pub fn modified(repo: &Repo, env: &Env) -> Result<Vec<Vec<u8>>> {
     let mut work_tree = std::ffi::OsString::from("--work-tree=");
     work_tree.push(&repo.work_tree);
-    let empty = empty_tree(repo, env)?;
+    let empty = empty_tree(repo)?;
     let out = Git::isolated(repo, env)
         .arg(work_tree)
         .arg(format!("--attr-source={empty}"))
@@ -172,8 +172,10 @@ pub fn modified(repo: &Repo, env: &Env) -> Result<Vec<Vec<u8>>> {
     Ok(out.split(|b| *b == 0).filter(|e| e.len() > 3).map(|e| e[3..].to_vec()).collect())
 }
 
-fn empty_tree(repo: &Repo, env: &Env) -> Result<Oid> {
-    Oid::parse(&Git::isolated(repo, env).args(["hash-object", "-t", "tree", "-w", "--stdin"]).line()?)
+/// git knows the empty tree without reading it.
+fn empty_tree(repo: &Repo) -> Result<Oid> {
+    let format = super::objects::open(repo)?.object_hash();
+    Oid::parse(&gix::ObjectId::empty_tree(format).to_string())
 }
 
 /// Forgets the linked work tree whose directory has been removed.

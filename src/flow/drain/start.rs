@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::git::refs;
 use crate::git::{Oid, worktree};
 use crate::sandbox::interrupts::Interrupts;
-use crate::state::{Claim, ClaimState, Fork, ForkName, ForkState, Loop, LoopState, Store, claim};
+use crate::state::{Claim, ClaimState, Fork, ForkName, ForkState, Loop, LoopState, claim};
 use crate::task::Mark;
 use crate::task::prompt::Prompts;
 
@@ -162,7 +162,7 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
     let before = Fork::find(&coop.repo, &coop.env, &plan.name)?;
     let killed = before.as_ref().is_some_and(|fork| fork.state == ForkState::Working);
     let mut opened = work::open(coop, &usable, &plan.name, before.map_or(options.base.as_deref(), |_| None))?;
-    let store = Store::open(&coop.repo, &coop.env)?;
+    let store = coop.store()?;
     let old = Loop::find(&coop.repo, &coop.env, &plan.name)?;
     let resumed = old.as_ref().is_some_and(|old| old.state.is_active() || old.record.get("Partial").is_some());
     let mut record = Loop::new(&plan.name);
@@ -228,7 +228,7 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
 fn renew_landed(coop: &Coop, name: &ForkName) -> Result<()> {
     let Some(fork) = Fork::find(&coop.repo, &coop.env, name)? else { return Ok(()) };
     let idle = matches!(fork.state, ForkState::Idle | ForkState::Open) && fork.head == fork.base;
-    let moved = refs::read(&coop.repo, &coop.env, "HEAD^{commit}")?.is_some_and(|head| head != fork.base);
+    let moved = refs::head(&coop.repo, &coop.env)?.is_some_and(|head| head != fork.base);
     let waiting = Loop::find(&coop.repo, &coop.env, name)?
         .is_some_and(|l| l.state.is_active() || l.record.get("Partial").is_some());
     if fork.state == ForkState::Landed || (idle && moved && !waiting) {

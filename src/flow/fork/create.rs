@@ -8,7 +8,7 @@ use crate::agent::tree;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::refs::{self, Edit, Old};
 use crate::git::{Oid, checkout, index, private, seed, worktree};
-use crate::state::{Fork, ForkName, ForkState, Store};
+use crate::state::{Fork, ForkName, ForkState};
 
 use super::super::{Coop, coop, live, shadows};
 
@@ -19,7 +19,7 @@ pub fn create(coop: &Coop, name: &ForkName, base: Option<&str>) -> Result<Fork> 
     coop.shape.identity()?;
     let base = match base {
         Some(rev) => refs::resolve_commit(repo, env, rev)?,
-        None => refs::read(repo, env, "HEAD^{commit}")?.ok_or_else(|| {
+        None => refs::head(repo, env)?.ok_or_else(|| {
             Error::usage("there is no commit to fork from").hint("git add -A && git commit makes the first one")
         })?,
     };
@@ -41,6 +41,9 @@ fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Re
     let (repo, env) = (&coop.repo, &coop.env);
     std::fs::create_dir_all(own).context(Kind::Usage, format!("cannot write '{}'", own.display()))?;
     let progress = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // the git that moves the refs at the end starts while files are written
+    let events = coop.store()?;
+    events.prepare(&format!("fork {name}: open at {}", base.short()))?;
     // packing and checking out need each other's results for nothing, and there are two cores
     let (store, files) = std::thread::scope(|scope| {
         let store = scope.spawn(|| {
@@ -95,9 +98,8 @@ fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Re
     }
     fork.set("Host", coop.host());
     fork.set("Ahead", "0");
-    let store = Store::open(repo, env)?;
     let head = Edit::set(name.head_ref(), Old::Missing, base.clone());
-    fork.record(&store, &format!("open at {}", base.short()), vec![head])?;
+    fork.record(&events, &format!("open at {}", base.short()), vec![head])?;
     if submodules > 0 {
         eprintln!("note: {submodules} submodules are empty in the fork");
     }

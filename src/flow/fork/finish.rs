@@ -5,7 +5,7 @@ use crate::error::{Kind, Result};
 use crate::git::refs::{self, Edit, Old};
 use crate::git::{Git, Oid, worktree};
 use crate::sandbox::runtime::Usable;
-use crate::state::{Fork, ForkState, Store};
+use crate::state::{Fork, ForkState};
 use crate::ui::text::count;
 
 use super::super::import::{self, Incoming};
@@ -83,7 +83,7 @@ pub fn record(coop: &Coop, fork: &mut Fork, incoming: &Incoming, what: &str, exi
     fork.head = new;
     fork.state = if report.ahead > 0 { ForkState::Review } else { ForkState::Idle };
     describe(coop, fork, &report, exit)?;
-    let store = Store::open(repo, env)?;
+    let store = coop.store()?;
     let subject = match (report.ahead, report.uncommitted) {
         (0, 0) => format!("{what}, nothing changed"),
         (0, files) => format!("{what}, no commit, {files} uncommitted"),
@@ -114,7 +114,7 @@ pub fn accept(coop: &Coop, fork: &mut Fork) -> Result<()> {
     }
     if fork.get("Found").is_some() {
         fork.set("Found", "");
-        let store = Store::open(&coop.repo, &coop.env)?;
+        let store = coop.store()?;
         fork.record(&store, "submodules accepted", Vec::new())?;
     }
     Ok(())

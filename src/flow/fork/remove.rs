@@ -4,7 +4,7 @@ use crate::agent::tree;
 use crate::error::{Context as _, Error, Result};
 use crate::git::{Git, seed, worktree};
 use crate::sandbox::boxes;
-use crate::state::{Fork, ForkName, ForkState, archive, event::Store};
+use crate::state::{Fork, ForkName, ForkState, archive};
 
 use crate::ui::text::count;
 
@@ -62,7 +62,7 @@ pub fn guard(coop: &Coop, fork: &Fork) -> Result<()> {
 
 /// Refs first, in one transaction; then files, which nothing refers to any more.
 pub fn drop_fork(coop: &Coop, fork: &Fork) -> Result<()> {
-    let store = Store::open(&coop.repo, &coop.env)?;
+    let store = coop.store()?;
     let state = if fork.state == ForkState::Landed { ForkState::Landed } else { ForkState::Dropped };
     archive::close(&store, fork, state, &format!("dropped at {}", fork.head.short()))?;
     let git_dir = worktree::git_dir_of(&coop.repo, &fork.path).ok();

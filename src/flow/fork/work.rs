@@ -6,7 +6,7 @@ use crate::error::{Context as _, Kind, Result};
 use crate::sandbox::boxes;
 use crate::sandbox::io::{Ended, How, Io};
 use crate::sandbox::runtime::Usable;
-use crate::state::{Fork, ForkName, ForkState, Store};
+use crate::state::{Fork, ForkName, ForkState};
 
 use super::super::session::{self, Job, Scratch};
 use super::super::{Coop, coop, shadows, verify};
@@ -95,7 +95,7 @@ pub fn run_with<'a>(
     if let Some(session) = ready.as_ref().and_then(|ready| ready.session.clone()) {
         fork.set("Session", session);
     }
-    let store = Store::open(&coop.repo, &coop.env)?;
+    let store = coop.store()?;
     fork.record(&store, &format!("{who} at work"), Vec::new())?;
     let ended = session::run(usable, &spec, io(log)?);
     let (what, exit) = match &ended {

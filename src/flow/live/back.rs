@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::git::refs::{self, Edit, Old, Outcome};
 use crate::git::{Git, Oid, index, named};
 use crate::sandbox::runtime::Usable;
-use crate::state::{Event, Store};
+use crate::state::Event;
 use crate::ui::text;
 
 use super::super::import::{self, Incoming, Snapshot};
@@ -149,7 +149,7 @@ fn apply(coop: &Coop, id: &str, incoming: &Incoming, start: &Start) -> Result<()
     for (name, oid) in &rest {
         edits.push(Edit::set(format!("{prefix}/{}", name.trim_start_matches("refs/")), Old::Missing, (*oid).clone()));
     }
-    let store = Store::open(repo, env)?;
+    let store = coop.store()?;
     let event = Event {
         subject: format!("live {id}: {} kept, not on a branch of yours", text::count(rest.len(), "ref")),
         trailers: vec![
