@@ -28,6 +28,13 @@ if [ "${COOP_TEST_ONLY:-}" != test ]; then
 fi
 [ "${COOP_TEST_ONLY:-}" = lint ] && exit $bad
 
+# the one program that `make build` builds in another way: it must need nothing of the image that it runs in
+static_helper() {
+	"$cargo" rustc --quiet --locked --bin git-coop-box -- -C target-feature=+crt-static || return 1
+	ldd "${CARGO_TARGET_DIR:-target}/debug/git-coop-box" 2>&1 | grep -qE 'statically linked|not a dynamic executable'
+}
+step 'static helper' static_helper || bad=1
+
 step 'runtimes' tests/fixtures/runtimes.sh start
 
 # one build for all targets; a failing target does not hide the next. A test that cannot run here says so in a

@@ -25,7 +25,6 @@ fi
 
 say 'Building'
 (cd "$here" && ${CARGO:-cargo} build --quiet --locked --bins)
-(cd "$here" && ${CARGO:-cargo} rustc --quiet --locked --bin git-coop-box -- -C target-feature=+crt-static)
 programs=${CARGO_TARGET_DIR:-$here/target}/debug
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/coop-try.XXXXXX")

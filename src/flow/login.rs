@@ -9,6 +9,7 @@ use crate::agent::vault::Vault;
 use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::Repo;
+use crate::sandbox::egress::{Forward, Policy, Proxy};
 use crate::sandbox::io::{Io, Stdin};
 use crate::sandbox::launch::launch;
 use crate::sandbox::runtime::{System, detect};
@@ -16,6 +17,7 @@ use crate::sandbox::spec::{BoxSpec, Egress, Limits, User};
 use crate::settings::Settings;
 
 use super::agent::{Request, Wanted, ready};
+use super::egress::Mode;
 use super::image;
 
 /// Home of the user in the box.
@@ -33,10 +35,7 @@ pub fn login(env: &Env, settings: &Settings, repo: Option<&Repo>, name: &str, pr
         let key = definition.env.keys.first().map_or("KEY", String::as_str);
         return Err(err.hint(format!("put {key}=… into ~/.config/coop/agents/env")));
     }
-    if settings.get("COOP_EGRESS") != Some("open") {
-        return Err(Error::usage("a login needs the network, and COOP_EGRESS says that boxes have none")
-            .hint(format!("COOP_EGRESS=open git coop login {name}")));
-    }
+    let (egress, proxy) = network(settings, name)?;
     let usable = detect(env, settings.get("COOP_RUNTIME"), &System::new(env))?;
     let image = image::choose(env, settings, repo, &usable)?.image;
     let user = User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
@@ -71,8 +70,8 @@ pub fn login(env: &Env, settings: &Settings, repo: Option<&Repo>, name: &str, pr
         command: ready.command,
         user,
         limits: Limits { memory: None, millicpus: None, pids: 512 },
-        egress: Egress::Open,
-        proxy: None,
+        egress,
+        proxy,
         image,
     };
     launch(&usable, &spec, Io { stdin: Stdin::Inherit, terminal: true, ..Io::default() })?;
@@ -84,4 +83,19 @@ pub fn login(env: &Env, settings: &Settings, repo: Option<&Repo>, name: &str, pr
     let dir = Vault::new(&env.config_dir(), name).dir(profile);
     eprintln!("{} is signed in; profile '{profile}' is in {}", definition.display, dir.display());
     Ok(())
+}
+
+/// A login goes to pages that no list has: where boxes have a proxy, it reaches every public host by it. There is nothing
+/// in its box that could leave.
+fn network(settings: &Settings, name: &str) -> Result<(Egress, Option<Proxy>)> {
+    let forward = || Forward { policy: Policy::new(true, Vec::new(), None), allow: "COOP_EGRESS=open".to_owned() };
+    match Mode::of(settings)? {
+        Mode::Open => Ok((Egress::Open, None)),
+        Mode::Public | Mode::Allowlist => {
+            let proxy = Proxy { forward: Some(forward()), providers: Vec::new(), ca: None, report: None };
+            Ok((Egress::None, Some(proxy)))
+        }
+        Mode::None => Err(Error::usage("a login needs the network, and COOP_EGRESS says that boxes have none")
+            .hint(format!("COOP_EGRESS=public git coop login {name}"))),
+    }
 }

@@ -11,7 +11,6 @@ use crate::tools::{both, bwrap_works, docker_works, here, install, node, podman_
 
 /// `git coop` of the user, in docker boxes of the test image.
 fn coop(sample: &Sample, args: &[&str]) -> Output {
-    crate::common::helper();
     coop_on("docker", sample, args)
 }
 
@@ -110,7 +109,6 @@ fn a_killed_run_is_finished_by_the_next() {
     let sample = Sample::new();
     let endpoint = Endpoint::on_bridge(sample.path("requests"));
     sample.use_endpoint(&endpoint.url);
-    crate::common::helper();
     let text = format!("{} STALL", prompt(&sample.fork("feature"), "notes.txt"));
     let mut command = sample.command(env!("CARGO_BIN_EXE_git-coop"));
     command.args(["fork", "feature", "claude", "--", "-p", &text]).stdin(Stdio::null()).stdout(Stdio::null());

@@ -42,7 +42,6 @@ impl AtWork {
         words: &[&str],
         options: &[&str],
     ) -> AtWork {
-        crate::common::helper();
         sample.use_endpoint(&endpoint.url);
         let text = format!("{} STALL", prompt(&sample.fork("feature"), "notes.txt"));
         let mut command = sample.command(env!("CARGO_BIN_EXE_git-coop"));

@@ -4,9 +4,6 @@
 //! The first run downloads node and three CLIs from npm into an image and into `target/tmp` (about three minutes);
 //! afterwards both are found by their content.
 
-#[path = "../box/common.rs"]
-#[allow(dead_code)]
-mod common;
 mod endpoint;
 mod forks;
 mod home;

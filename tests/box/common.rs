@@ -27,7 +27,6 @@ pub fn runtimes() -> &'static [Usable] {
                 None => missing.push((runtime, "not installed".to_owned())),
             }
         }
-        helper();
         if usable.iter().any(|u| u.runtime.needs_image()) {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/base-image.sh");
             if !std::process::Command::new(script).status().expect("base-image.sh").success() {
@@ -41,22 +40,6 @@ pub fn runtimes() -> &'static [Usable] {
         }
         usable
     })
-}
-
-/// The program that connects a box with its proxy, as `make build` makes it: static. Cargo's own build of it is not.
-pub fn helper() {
-    static MADE: OnceLock<()> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let program = Path::new(env!("CARGO_BIN_EXE_git-coop-box"));
-        let (profile, target) = (program.parent().expect("a directory"), program.ancestors().nth(2).expect("target"));
-        let mut cargo = std::process::Command::new(env!("CARGO"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["rustc", "--quiet", "--locked", "--bin", "git-coop-box"]);
-        cargo.arg("--target-dir").arg(target);
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.args(["--", "-C", "target-feature=+crt-static"]).status().expect("cargo").success());
-    });
 }
 
 /// Runs `test` on every runtime and names the one that failed.

@@ -20,7 +20,9 @@ fn unknown_settings_and_values() {
     let world = World::new();
     let repo = world.repo("repo");
     assert!(world.coop(&repo, ["config", "egres"]).fails(2, "no setting 'egres'").contains("coop.egress"));
-    let _ = world.coop(&repo, ["config", "egress", "nonee"]).fails(2, "'nonee', which is not open or none");
+    let _ = world
+        .coop(&repo, ["config", "egress", "nonee"])
+        .fails(2, "'nonee', which is not open, public, allowlist or none");
     assert_eq!(world.run(&repo, "git", ["config", "coop.egress"]).code, 1, "a refused value was written");
     world.git(&repo, ["config", "coop.runtime", "dokcer"]);
     let _ = world.coop(&repo, ["config"]).fails(2, "'dokcer'");

@@ -63,11 +63,11 @@ fn bash_completes_through_git() {
     let script = r#"
         source <(git-coop completions bash)
         words=(git coop conf); cword=2; _git_coop; echo "git: ${COMPREPLY[*]}"
-        words=(git -C . coop config coop.eg); cword=5; _git_coop; echo "option: ${COMPREPLY[*]}"
+        words=(git -C . coop config coop.mem); cword=5; _git_coop; echo "option: ${COMPREPLY[*]}"
         COMP_WORDS=(git-coop claud); COMP_CWORD=1; __git_coop_program; echo "program: ${COMPREPLY[*]}"
     "#;
     let run = world.run(&repo, "bash", ["-c", script]);
-    assert_eq!(run.ok(), "git: config\noption: coop.egress\nprogram: claude\n");
+    assert_eq!(run.ok(), "git: config\noption: coop.memory\nprogram: claude\n");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod bad_input;
 mod cli;
 mod cooldown;
 mod docs;
+mod egress;
 mod land_crash;
 mod land_merge;
 mod land_plain;

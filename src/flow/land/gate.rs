@@ -23,7 +23,7 @@ use crate::settings;
 
 use super::super::session::{self, Scratch};
 use super::super::workspace::Workspace;
-use super::super::{Coop, coop, identity, shadows};
+use super::super::{Coop, coop, egress, identity, shadows};
 
 /// Where the pack of the candidate is mounted.
 const CANDIDATE: &str = "/coop/candidate";
@@ -176,7 +176,7 @@ fn spec(
         user: owner,
         limits: coop.limits(),
         egress: coop.egress()?,
-        proxy: None,
+        proxy: egress::proxy(coop, candidate.label, "gate", &egress::Wants::default())?,
         image: session::image(coop, usable)?,
     })
 }

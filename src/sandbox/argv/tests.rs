@@ -134,6 +134,19 @@ fn default_box() {
 }
 
 #[test]
+fn a_box_with_a_proxy() {
+    use crate::sandbox::egress::{Forward, Policy, Proxy, start};
+    let forward = Forward { policy: Policy::new(true, Vec::new(), None), allow: String::new() };
+    let proxy = Proxy { forward: Some(forward), providers: Vec::new(), ca: None, report: None };
+    for runtime in [Runtime::Docker, Runtime::Podman, Runtime::Bwrap] {
+        snapshot("proxy", runtime, |_, spec, _, _| {
+            let (dir, program) = ("/state/box/run/abcd1234-4711-99.net", "/state/box/helper/git-coop-box-1-2");
+            *spec = start::inside(&proxy, spec, Path::new(dir), Path::new(program));
+        });
+    }
+}
+
+#[test]
 fn terminal_limits_and_open_egress() {
     for runtime in Runtime::ALL {
         snapshot("terminal", runtime, |_, spec, place, extras| {

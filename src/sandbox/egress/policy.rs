@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::without::without;
+
 use super::rule::{Allowed, Rule};
 use super::target::Target;
 
@@ -49,7 +51,7 @@ impl Policy {
         // the widest of all rules that fit: a port that was named lets any protocol through
         let listed =
             listed.reduce(|a, b| Allowed { at: a.at.or(b.at), any_protocol: a.any_protocol || b.any_protocol });
-        listed.or(self.public.then_some(Allowed { at: None, any_protocol: true }))
+        listed.or((self.public || without("proxy-list")).then_some(Allowed { at: None, any_protocol: true }))
     }
 
     /// Whether `target` may be reached now. Before it says no, the list is read again.

@@ -27,22 +27,28 @@ pub(super) const HEAD: Duration = Duration::from_secs(30);
 /// The header that names what was denied.
 pub const DENIED: &str = "x-coop-denied";
 
-/// What all connections of a box share.
-#[derive(Debug)]
-pub struct Shared {
+/// The proxy port.
+#[derive(Debug, Clone)]
+pub struct Forward {
     /// What may be reached.
     pub policy: Policy,
-    /// What was.
-    pub tally: Arc<Tally>,
     /// How a user allows a host; `{host}` stands for it.
     pub allow: String,
+}
+
+/// What all connections of a box share.
+#[derive(Debug)]
+struct Shared {
+    policy: Policy,
+    tally: Arc<Tally>,
+    allow: String,
 }
 
 /// Room for a connection, held as long as it or the tunnel that it became.
 type Permit = Arc<tokio::sync::OwnedSemaphorePermit>;
 
 /// Takes connections until the listener fails. Each waits for room.
-pub async fn accept<F, Fut>(listener: TcpListener, room: Arc<Semaphore>, serve: F)
+pub(super) async fn accept<F, Fut>(listener: TcpListener, room: Arc<Semaphore>, serve: F)
 where
     F: Fn(TcpStream, Permit) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -59,8 +65,14 @@ where
     }
 }
 
+/// Serves the proxy port at `listener` until it is dropped.
+pub async fn proxy(listener: TcpListener, forward: Forward, tally: Arc<Tally>, room: Arc<Semaphore>) {
+    let shared = Arc::new(Shared { policy: forward.policy, tally, allow: forward.allow });
+    accept(listener, room, move |stream, permit| connection(shared.clone(), stream, permit)).await;
+}
+
 /// Serves one connection to the proxy port.
-pub async fn connection(shared: Arc<Shared>, stream: TcpStream, permit: Permit) {
+async fn connection(shared: Arc<Shared>, stream: TcpStream, permit: Permit) {
     let service = service_fn(move |request| {
         let (shared, permit) = (shared.clone(), permit.clone());
         async move { Ok::<_, Infallible>(answer(shared, request, permit).await) }

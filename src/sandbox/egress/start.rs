@@ -24,12 +24,11 @@ use super::super::owner::Owner;
 use super::super::runtime::Usable;
 use super::super::spec::{BoxSpec, Mount, Runtime};
 use super::super::support::Support;
+use super::helper;
 use super::inbox::{MOST, VERSION};
-use super::policy::Policy;
 use super::provider::{self, Provider, Served};
-use super::serve::{self, Shared};
+use super::serve::{self, Forward, accept};
 use super::tally::{Line, Tally};
-use super::{helper, serve::accept};
 
 /// The port of the proxy on the box's loopback.
 pub const PORT: u16 = 3128;
@@ -58,15 +57,6 @@ pub struct Proxy {
     pub ca: Option<PathBuf>,
     /// Told at the end.
     pub report: Option<Report>,
-}
-
-/// The proxy port.
-#[derive(Debug, Clone)]
-pub struct Forward {
-    /// What may be reached.
-    pub policy: Policy,
-    /// How a user allows a host; `{host}` stands for it.
-    pub allow: String,
 }
 
 impl fmt::Debug for Proxy {
@@ -221,7 +211,7 @@ fn ports(proxy: &Proxy) -> Vec<u16> {
 }
 
 /// The box with its proxy.
-fn inside(proxy: &Proxy, spec: &BoxSpec, dir: &Path, program: &Path) -> BoxSpec {
+pub(in super::super) fn inside(proxy: &Proxy, spec: &BoxSpec, dir: &Path, program: &Path) -> BoxSpec {
     let mut spec = spec.clone();
     spec.mounts.push(Mount::ro(dir, "/run/coop"));
     spec.mounts.push(Mount::ro(program, PROGRAM));
@@ -281,10 +271,7 @@ impl Serving {
         if let Some(forward) = self.forward
             && let Some(listener) = listeners.next()
         {
-            let shared = Arc::new(Shared { policy: forward.policy, tally: self.tally, allow: forward.allow });
-            tokio::spawn(accept(listener, room.clone(), move |stream, permit| {
-                serve::connection(shared.clone(), stream, permit)
-            }));
+            tokio::spawn(serve::proxy(listener, forward, self.tally, room.clone()));
         }
         for (served, listener) in self.providers.into_iter().zip(listeners) {
             tokio::spawn(accept(listener, room.clone(), move |stream, permit| {
@@ -345,4 +332,40 @@ fn room() -> usize {
         current = most;
     }
     usize::try_from((current.saturating_sub(256) / 2).clamp(16, CONNECTIONS)).unwrap_or(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::sandbox::spec::{Egress, Limits, User};
+
+    #[test]
+    fn where_a_box_is_a_virtual_machine_there_is_no_proxy() {
+        let env = Env::from_pairs([("HOME", "/home/me")]);
+        let me = User { uid: rustix::process::geteuid().as_raw(), gid: 0 };
+        let spec = |user: User| BoxSpec {
+            id: "abcd1234".into(),
+            purpose: "run".into(),
+            workspace: "live:/w".into(),
+            mounts: Vec::new(),
+            workdir: "/w".into(),
+            home: "/home/agent".into(),
+            env: Vec::new(),
+            path_prefix: Vec::new(),
+            command: vec!["true".into()],
+            user,
+            limits: Limits { memory: None, millicpus: None, pids: 64 },
+            egress: Egress::None,
+            proxy: None,
+            image: None,
+        };
+        let of = |runtime: Runtime| Usable::assumed(runtime, PathBuf::from("/usr/bin/x"), &env);
+        let err = possible(&of(Runtime::Container), &spec(me)).expect_err("no socket gets in");
+        assert!(err.kind().code() == 5 && err.message().contains("virtual machine"), "{}", err.render());
+        assert!(err.hints()[0].contains("--key-in-box"));
+        for runtime in [Runtime::Docker, Runtime::Podman, Runtime::Bwrap] {
+            assert_eq!(possible(&of(runtime), &spec(me)).is_ok(), cfg!(target_os = "linux"));
+        }
+    }
 }

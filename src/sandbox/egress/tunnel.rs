@@ -10,6 +10,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::without::without;
+
 use super::hello::{self, Hello};
 use super::tally::Count;
 use super::target::Host;
@@ -81,6 +83,7 @@ async fn begin(near: &mut OwnedReadHalf, early: &[u8], check: &Check) -> Result<
     let mut first = early.to_vec();
     loop {
         match hello::read(&first) {
+            Hello::Client { .. } if without("proxy-tls") => return Ok(first),
             Hello::Client { name, hidden } => {
                 return hello::fits(name.as_deref(), hidden, &check.host, check.strict).map(|()| first);
             }
