@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::error::{Context as _, Error, Kind, Result};
 
 use super::Definition;
+use crate::without::without;
 
 /// Where the user's file is, below the configuration directory.
 pub const FILE: &str = "agents/env";
@@ -26,7 +27,11 @@ pub fn for_agent(agent: &Definition, config_dir: &Path) -> Result<BTreeMap<Strin
         Error::usage(format!("'{}' line {line}: not KEY=VALUE", path.display()))
             .hint("one variable per line, for example ANTHROPIC_API_KEY=…")
     })?;
-    Ok(all.into_iter().filter(|(name, _)| agent.env.accepts(name)).map(|(k, v)| (k, OsString::from(v))).collect())
+    Ok(all
+        .into_iter()
+        .filter(|(name, _)| agent.env.accepts(name) || without("own-keys-only"))
+        .map(|(k, v)| (k, OsString::from(v)))
+        .collect())
 }
 
 /// `KEY=VALUE` lines with comments; one pair of quotes around a value is taken off, nothing is expanded. Errors: the

@@ -93,7 +93,8 @@ fn parent_and_name(path: &Path) -> io::Result<(&Path, &OsStr)> {
 fn open_file(root: &OwnedFd, path: &Path) -> io::Result<File> {
     let (parent, name) = parent_and_name(path)?;
     let dir = walk(root, parent, None)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    flags.set(OFlags::NOFOLLOW, !crate::without::without("agent-home-no-follow"));
     let file = File::from(rustix::fs::openat(&dir, name, flags, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }

@@ -11,6 +11,7 @@ use crate::sandbox::runtime::{self, System, Usable};
 use crate::sandbox::spec::{Egress, Limits, User};
 use crate::settings::{self, Settings};
 use crate::state::Store;
+use crate::without::without;
 
 use super::egress::Mode;
 
@@ -56,9 +57,13 @@ impl Coop {
     /// Limits from the settings.
     pub fn limits(&self) -> Limits {
         Limits {
-            memory: self.settings.get("COOP_MEMORY").and_then(settings::bytes),
+            memory: self.settings.get("COOP_MEMORY").filter(|_| !without("memory-limit")).and_then(settings::bytes),
             millicpus: self.settings.get("COOP_CPUS").and_then(settings::millicpus),
-            pids: self.settings.get("COOP_PIDS").and_then(|v| v.parse().ok()).unwrap_or(512),
+            pids: if without("pids-limit") {
+                32_768
+            } else {
+                self.settings.get("COOP_PIDS").and_then(|v| v.parse().ok()).unwrap_or(512)
+            },
         }
     }
 

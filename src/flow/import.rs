@@ -137,6 +137,9 @@ pub fn collect(coop: &Coop, usable: &Usable, workspace: &Workspace, known: &[Oid
 
 /// A box can put anything in the place of a ref; git would wait for a pipe for ever. Errors: kind No.
 fn sound(private: &Path) -> Result<()> {
+    if crate::without::without("sound-git-dir") {
+        return Ok(());
+    }
     let kind = |path: &Path| path.symlink_metadata().ok().map(|m| m.file_type());
     let file = |name: &str, needed: bool| kind(&private.join(name)).map_or(!needed, |k| k.is_file());
     let mut whole = file("HEAD", true) && file("config", true) && file("packed-refs", false) && file("shallow", false);

@@ -14,6 +14,7 @@ use crate::sandbox::launch::{caveats, launch};
 use crate::sandbox::runtime::{Usable, pasta};
 use crate::sandbox::spec::{BoxSpec, Egress, Mount, Runtime};
 use crate::secret::shadow::Plan;
+use crate::without::without;
 
 use super::agent::{Ready, Wanted};
 use super::egress::{self, Wants};
@@ -95,7 +96,10 @@ pub fn spec(
 ) -> Result<(BoxSpec, Option<Ready>)> {
     let home = PathBuf::from(HOME);
     let mut mounts = workspace.mounts(plan, job.read_only);
-    mounts.extend(identity::mounts(scratch, &home, &coop.shape)?);
+    match without("identity-only") {
+        true => mounts.push(Mount::ro(coop.env.home().join(".gitconfig"), home.join(".gitconfig"))),
+        false => mounts.extend(identity::mounts(scratch, &home, &coop.shape)?),
+    }
     mounts.extend(job.mounts);
     let (mut env, mut path_prefix) = (job.env, job.path_prefix);
     let (mut command, ready) = match job.program {
@@ -105,6 +109,9 @@ pub fn spec(
             let mut ready = make_ready(coop, usable, workspace, scratch, &home, &asked, outside)?;
             mounts.append(&mut ready.mounts);
             env.extend(ready.env.iter().cloned());
+            if without("one-profile") {
+                mounts.push(Mount::ro(coop.env.config_dir().join("agents"), "/coop/logins"));
+            }
             path_prefix.append(&mut ready.path_prefix);
             (std::mem::take(&mut ready.command), Some(ready))
         }

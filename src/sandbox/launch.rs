@@ -58,11 +58,10 @@ pub fn launch(usable: &Usable, spec: &BoxSpec, io: Io) -> Result<Ended> {
 fn start(usable: &Usable, spec: &BoxSpec, place: Place, marker: &Marker, io: Io) -> Result<Ended> {
     match usable.runtime {
         Runtime::Bwrap => bwrap::launch(usable, spec, place, io),
-        Runtime::Docker | Runtime::Container => oci::launch(usable, spec, place, marker, io),
-        Runtime::Podman => {
+        Runtime::Docker | Runtime::Podman | Runtime::Container => {
             let profile = match &usable.seccomp {
                 Some(default) => {
-                    let text = seccomp::for_podman(default)?;
+                    let text = seccomp::from_default(default)?;
                     Some(
                         place
                             .support
@@ -97,6 +96,7 @@ pub fn caveats(usable: &Usable, spec: &BoxSpec) -> Vec<String> {
     if !holds.pids && bwrap && spec.user.uid == 0 {
         out.push("no cgroup can be made here, and processes of root are not counted: COOP_PIDS is not enforced".into());
     }
+    out.extend(usable.caveat.clone());
     if usable.init.is_empty() {
         out.push("podman has no init process (catatonit) here: stopping a box kills it".into());
     }

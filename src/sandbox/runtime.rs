@@ -53,8 +53,10 @@ pub struct Usable {
     pub nproc: Option<u64>,
     /// Arguments that give the box an init process; empty where there is none.
     pub init: Vec<String>,
-    /// The runtime's own seccomp profile file, from which a stricter one is made (podman).
+    /// The seccomp profile file from which a stricter one is made (podman, and docker before version 25).
     pub seccomp: Option<PathBuf>,
+    /// What its boxes do not hold on this machine, as far as detection saw.
+    pub caveat: Option<String>,
     /// Whether SELinux would keep the box from the bind mounts, unless its labels are off.
     pub selinux: bool,
     /// Whether the client puts proxies of its own configuration into every box, credentials and all.
@@ -85,6 +87,7 @@ impl Usable {
             nproc: None,
             init: vec!["--init".into()],
             seccomp: None,
+            caveat: None,
             selinux: false,
             injects_proxies: false,
             open_network: "bridge",

@@ -1,8 +1,8 @@
 //! Which system calls a box may not make.
 //!
 //! bubblewrap brings no filter: [`for_bwrap`] makes one. Podman's own leaves user namespaces, keyrings and virtual
-//! machine sockets open: [`for_podman`] makes a stricter profile out of it. Docker's default denies those already, but
-//! for `AF_VSOCK`.
+//! machine sockets open: [`from_default`] makes a stricter profile out of it. Docker's default denies those since version 25;
+//! an older one is given the same profile.
 
 use std::path::Path;
 
@@ -173,12 +173,13 @@ const PODMAN_DENIED: &[&str] = &[
 /// The runtime's own default profile at `path` with user namespaces, keyrings and `AF_VSOCK` denied.
 ///
 /// Errors: exit 5 when the file cannot be read or is not a profile that denies by default.
-pub fn for_podman(path: &Path) -> Result<Vec<u8>> {
-    let what = || format!("cannot use podman's seccomp profile '{}'", path.display());
+pub fn from_default(path: &Path) -> Result<Vec<u8>> {
+    let what = || format!("cannot use the seccomp profile '{}'", path.display());
     let text = std::fs::read(path).context(Kind::NoRuntime, what())?;
     let profile: Value = serde_json::from_slice(&text).context(Kind::NoRuntime, what())?;
-    let stricter =
-        stricter(profile).ok_or_else(|| Error::no_runtime(what()).hint("sudo apt install --reinstall podman"))?;
+    let stricter = stricter(profile).ok_or_else(|| {
+        Error::no_runtime(what()).hint("sudo apt install --reinstall podman golang-github-containers-common")
+    })?;
     serde_json::to_vec_pretty(&stricter).or_bug("cannot write a seccomp profile")
 }
 

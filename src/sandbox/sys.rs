@@ -26,6 +26,8 @@ pub struct Setup {
     pub new_keyring: bool,
     /// Signal to get when the thread that started it ends.
     pub death_signal: Option<i32>,
+    /// Leave every descriptor open that is: never but to show what the closing is good for.
+    pub leave_open: bool,
     /// File descriptors the program may keep besides 0, 1, 2; every other one is closed at exec.
     pub keep: Vec<RawFd>,
 }
@@ -84,6 +86,19 @@ fn linux_only(setup: &Setup) -> io::Result<()> {
         // SAFETY: plain integers
         check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }))?;
     }
+    if !setup.leave_open {
+        close_others();
+    }
+    for fd in &setup.keep {
+        // SAFETY: plain integers
+        check(libc::c_long::from(unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) }))?;
+    }
+    Ok(())
+}
+
+/// Marks every descriptor but the first three to be closed at exec.
+#[cfg(target_os = "linux")]
+fn close_others() {
     // what we inherited without close-on-exec (a directory, say) would be a way out of a bubblewrap box
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     // SAFETY: plain integers
@@ -94,11 +109,6 @@ fn linux_only(setup: &Setup) -> io::Result<()> {
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
-    for fd in &setup.keep {
-        // SAFETY: plain integers
-        check(libc::c_long::from(unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) }))?;
-    }
-    Ok(())
 }
 
 /// Sends `signal` to process `pid`; true when it was there to be signalled.

@@ -121,6 +121,9 @@ fn strip_any<'a>(name: &'a [u8], suffixes: &[&str]) -> Option<&'a [u8]> {
 /// Lower case for matching: ASCII directly; other letters by Unicode, so that the Kelvin sign and the long
 /// s, which some file systems fold to `k` and `s`, do so here. Bytes that are not UTF-8 stay.
 pub(super) fn fold(name: &[u8]) -> Cow<'_, [u8]> {
+    if crate::without::without("case-folding") {
+        return Cow::Borrowed(name);
+    }
     if name.is_ascii() {
         if name.iter().any(u8::is_ascii_uppercase) {
             return Cow::Owned(name.to_ascii_lowercase());

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use crate::without::without;
 
 pub use super::decide::{Rules, Why};
 pub use super::remembered::{Identity, Remembered};
@@ -61,10 +62,12 @@ pub struct Plan {
 /// larger than 256 KiB, a tree more than 200 directories deep.
 pub fn plan(root: &Path, rules: &Rules, remembered: &Remembered) -> Result<Plan> {
     let mut gathered = gather::gather(root, rules, remembered)?;
-    links::follow(root, &mut gathered);
+    if !without("link-targets") {
+        links::follow(root, &mut gathered);
+    }
     let nested = std::mem::take(&mut gathered.nested_git);
     let mut shadows = settled(gathered.shadows, &nested);
-    let mut more = links::other_names(root, &shadows)?;
+    let mut more = if without("hard-links") { Vec::new() } else { links::other_names(root, &shadows)? };
     if !more.is_empty() {
         more.extend(shadows);
         shadows = settled(more, &nested);

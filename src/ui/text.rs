@@ -42,7 +42,7 @@ pub fn json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     let mut units = [0; 2];
     for c in document.chars() {
-        if c == '\n' || !(c.is_control() || is_deceptive(c)) {
+        if c == '\n' || !acts(c) {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut units) {
@@ -56,13 +56,18 @@ pub fn json(document: &str) -> String {
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if keep(c) || !(c.is_control() || is_deceptive(c)) {
+        if keep(c) || !acts(c) {
             out.push(c);
         } else {
             out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
         }
     }
     out
+}
+
+/// Whether a terminal does something else than show it.
+fn acts(c: char) -> bool {
+    (c.is_control() || is_deceptive(c)) && !crate::without::without("terminal-escaping")
 }
 
 /// Bidirectional controls, zero-width characters and tag characters: they change what a reader sees

@@ -16,6 +16,7 @@ pub fn ground(usable: &Usable, more: &[(&str, &str)]) -> Ground {
         runtime: usable.runtime.name().to_owned(),
         image: usable.runtime.needs_image().then(|| IMAGE.to_owned()),
         programs: std::path::Path::new(env!("CARGO_BIN_EXE_git-coop")).parent().expect("a directory").to_owned(),
+        step: std::time::Duration::from_secs(60),
         owner: None,
     }
 }
@@ -36,7 +37,7 @@ fn nothing_escapes() {
         assert!(wrong.is_empty(), "{}\n{}", report.summary(), wrong.join("\n"));
         let unable = report.attacks.iter().filter(|a| a.verdict == Verdict::CannotRun);
         unable.for_each(|a| eprintln!("cannot run on {}: {}: {}", report.runtime, a.id, a.detail));
-        assert!(report.attacks.iter().filter(|a| a.verdict == Verdict::Held).count() >= 90, "{}", report.summary());
+        assert!(report.attacks.iter().filter(|a| a.verdict == Verdict::Held).count() >= 128, "{}", report.summary());
     });
 }
 

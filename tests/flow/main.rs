@@ -10,6 +10,7 @@ mod hostile;
 mod kill;
 mod land_gate;
 mod live;
+mod mutation;
 mod named;
 mod race;
 mod shapes;

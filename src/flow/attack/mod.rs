@@ -5,6 +5,7 @@
 //! and never counted as held. Reports are in the order of the corpus, whatever ran first.
 
 pub mod corpus;
+pub mod defences;
 mod place;
 mod scene;
 

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 use super::corpus::{Scene, Where};
 
-/// No step of an attack may take longer.
+/// No step of an attack may take longer, where nothing else is said.
 const STEP: Duration = Duration::from_secs(60);
 
 /// What every host script can call.
@@ -36,6 +36,7 @@ pub(super) struct Place {
     pub repo: PathBuf,
     pub mark: PathBuf,
     vars: BTreeMap<OsString, OsString>,
+    step: Duration,
     _dir: tempfile::TempDir,
 }
 
@@ -50,6 +51,8 @@ pub struct Ground {
     pub image: Option<String>,
     /// The directory with git-coop's programs.
     pub programs: PathBuf,
+    /// No step of an attack may take longer.
+    pub step: Duration,
     /// Owner of the user's repository: the places are given to it.
     pub owner: Option<User>,
 }
@@ -72,6 +75,7 @@ impl Ground {
             runtime: usable.runtime.name().to_owned(),
             image,
             programs: program.parent().unwrap_or(Path::new("/")).to_owned(),
+            step: STEP,
             owner: user.map(Coop::owner).transpose()?,
         })
     }
@@ -106,8 +110,11 @@ impl Place {
                 set(&text, value);
             }
         }
-        for (key, below) in [("DOCKER_CONFIG", ".docker"), ("XDG_DATA_HOME", ".local/share")] {
-            set(key, env.get(key).map_or_else(|| env.home().join(below).into_os_string(), OsString::from).as_os_str());
+        for (key, below, file) in [("DOCKER_CONFIG", ".docker", "config.json"), ("XDG_DATA_HOME", ".local/share", "")] {
+            let dir = env.get(key).map_or_else(|| env.home().join(below), PathBuf::from);
+            if dir.join(file).exists() {
+                set(key, dir.as_os_str());
+            }
         }
         // answers of slow probes hold for the machine, not for a home
         let cache = env.cache_dir();
@@ -137,7 +144,7 @@ impl Place {
         {
             set(switch, value);
         }
-        let place = Place { repo, mark, vars, _dir: dir };
+        let place = Place { repo, mark, vars, step: ground.step, _dir: dir };
         std::fs::create_dir_all(&place.repo).or_bug("cannot make the repository to attack")?;
         let made = place.host("", REPOSITORY, &place.repo, &[]);
         if !made.ok() {
@@ -155,7 +162,7 @@ impl Place {
         command.arg("-c").arg(format!("{HOST}{script}")).env_clear().envs(&self.vars).env("ID", id);
         command.envs(more.iter().copied()).process_group(0);
         command.current_dir(if dir.is_dir() { dir } else { &self.repo });
-        timed(command, STEP)
+        timed(command, self.step)
     }
 
     /// The value of a variable that scripts see.

@@ -152,10 +152,10 @@ impl Batch<'_> {
                 return (Verdict::Escaped, "the secret was read".into());
             }
             let Some((text, status)) = self.part(attack, &ran.stdout) else {
-                if !attack.limit.is_empty() {
+                if !attack.limit.is_empty() && ran.stdout.contains(&format!("@{} begin {}", self.nonce, attack.id)) {
                     return (Verdict::Escaped, "the box was ended".into());
                 }
-                return (Verdict::Failed, format!("the box did not report: {}", ran.complaint()));
+                return (Verdict::Failed, format!("the box did not report: {}", complaint(ran)));
             };
             if let Some((_, why)) = text.split_once(&format!("won-{}", self.nonce)) {
                 let line = why.lines().next().unwrap_or_default().trim();
@@ -192,7 +192,13 @@ fn unless_ok(ran: &Ran, what: &str) -> Option<(Verdict, String)> {
         }
         status => {
             let status = status.map_or("did not end".to_owned(), |s| format!("ended with {s}"));
-            Some((Verdict::Failed, format!("{what} {status}: {}", ran.complaint())))
+            Some((Verdict::Failed, format!("{what} {status}: {}", complaint(ran))))
         }
     }
+}
+
+/// The first error that a script's programs printed, or its last line.
+fn complaint(ran: &Ran) -> String {
+    let error = ran.stderr.lines().find(|line| line.starts_with("error: ") || line.starts_with("fatal: "));
+    error.map_or_else(|| ran.complaint(), |line| line.chars().take(300).collect())
 }

@@ -7,6 +7,7 @@ use crate::git::{Git, Oid, worktree};
 use crate::sandbox::runtime::Usable;
 use crate::state::{Fork, ForkState};
 use crate::ui::text::count;
+use crate::without::without;
 
 use super::super::import::{self, Incoming};
 use super::super::{Coop, verify};
@@ -53,11 +54,16 @@ pub fn record(coop: &Coop, fork: &mut Fork, incoming: &Incoming, what: &str, exi
     let (repo, env) = (&coop.repo, &coop.env);
     let own = format!("refs/heads/{}", fork.name);
     let old = fork.head.clone();
-    let new = incoming.get(&own).or_else(|| incoming.get("HEAD")).cloned().unwrap_or_else(|| old.clone());
+    let tag = without("full-ref-names").then(|| incoming.get(&format!("refs/tags/{}", fork.name))).flatten();
+    let new =
+        tag.or_else(|| incoming.get(&own)).or_else(|| incoming.get("HEAD")).cloned().unwrap_or_else(|| old.clone());
     let mut report = Report::default();
     let mut edits = Vec::new();
     let mut keep = |name: String, oid: &Oid| -> Result<()> {
-        let name = format!("{}{name}", fork.name.kept_prefix());
+        let mut name = format!("{}{name}", fork.name.kept_prefix());
+        if without("own-ref-names") {
+            name = name.replacen(&fork.name.kept_prefix(), "refs/", 1);
+        }
         let before = refs::read(repo, env, &name)?;
         if before.as_ref() != Some(oid) {
             edits.push(Edit::set(&name, Old::from(before), oid.clone()));
@@ -98,7 +104,7 @@ pub fn record(coop: &Coop, fork: &mut Fork, incoming: &Incoming, what: &str, exi
 /// submodule that the box made: then they stay, and the person is told.
 fn follow(coop: &Coop, fork: &Fork, old: &Oid, new: &Oid, report: &mut Report) -> Result<()> {
     let Ok(tree) = worktree::as_repo(&coop.repo, &fork.path) else { return Ok(()) }; // the directory was removed by hand
-    if report.gitlinks.is_empty() {
+    if report.gitlinks.is_empty() || without("gitlinks") {
         worktree::follow(&tree, &coop.env, old, new)?;
     }
     report.uncommitted = worktree::uncommitted(&tree, &coop.env, 10_000).map_or(0, |paths| paths.len());

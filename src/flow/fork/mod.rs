@@ -84,7 +84,10 @@ pub fn workspace(coop: &Coop, fork: &Fork) -> Result<Workspace> {
         private: own.join("git"),
         dot_git: DotGit::File(own.join("gitfile")),
         held: Vec::new(), // the fork's own metadata names no file of its tree: worktree::hold_off
-        objects: seed::root(&coop.repo).join(base).join("objects"),
+        objects: match crate::without::without("seed-store") {
+            true => coop.repo.common_dir.join("objects"),
+            false => seed::root(&coop.repo).join(base).join("objects"),
+        },
         alternates: Vec::new(),
         owner: coop.owner()?,
     })

@@ -89,7 +89,7 @@ pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &st
         stdout: Out::Null,
         stderr: Out::Null,
         log: Some(Log { file: File::from(std::os::fd::OwnedFd::from(writer)), limit: u64::MAX }),
-        timeout: Some(Duration::from_secs(timeout)),
+        timeout: (!crate::without::without("gate-bounds")).then(|| Duration::from_secs(timeout)),
         tick: Some(&mut enough),
         ..Io::default()
     };

@@ -119,6 +119,7 @@ impl<'a> Policy<'a> {
             self.by_path(change, &decider, &mut findings);
         }
         findings.extend(self.by_content(&changes)?);
+        findings.retain(|finding| !crate::without::without(&format!("policy-{}", finding.kind.word())));
         let order: HashMap<&Oid, usize> = commits.iter().enumerate().map(|(at, id)| (id, at)).collect();
         findings.sort_by(|a, b| (order.get(&a.commit), a.kind, &a.path).cmp(&(order.get(&b.commit), b.kind, &b.path)));
         findings.dedup_by(|a, b| a.kind == b.kind && a.path == b.path && a.line == b.line && a.commit == b.commit);

@@ -196,7 +196,7 @@ fn changes_named(coop: &Coop, old: Option<&Oid>, new: Option<&Oid>) -> Result<bo
 /// Whether the commits bring a submodule. An index that has it would send the user's next `git status` into a directory
 /// of the box, to do what the configuration there says.
 fn brings_submodules(coop: &Coop, old: Option<&Oid>, new: Option<&Oid>) -> Result<bool> {
-    let Some(new) = new else { return Ok(false) };
+    let Some(new) = new.filter(|_| !crate::without::without("gitlinks")) else { return Ok(false) };
     let links = verify::gitlinks(coop, old, new)?;
     for link in &links {
         eprintln!("warning: the box committed a {}", link.shown());

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use super::super::runtime::{Holds, Usable};
 use super::super::spec::{BoxSpec, Mount};
 use super::{Argv, Extras, Place, environment, labels, tmpfs_size};
+use crate::without::without;
 
 /// More mounts than this take bubblewrap seconds: it compares each with every other.
 pub const MOST_MOUNTS: usize = 1_000;
@@ -25,20 +26,23 @@ pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Arg
     }
     let mut argv = Argv::new(&usable.program);
     label(&mut argv, spec, place);
-    argv.push("--unshare-all").push("--unshare-user");
-    if extras.pasta.is_some() {
+    namespaces(&mut argv);
+    if extras.pasta.is_some() || without("no-network") {
         argv.push("--share-net"); // of pasta's namespace, not of the host
     }
-    if host.disable_userns {
+    if host.disable_userns && !without("seccomp") {
         argv.push("--disable-userns");
     }
     argv.pair("--uid", spec.user.uid.to_string()).pair("--gid", spec.user.gid.to_string());
-    argv.pair("--hostname", "box").pair("--cap-drop", "ALL").push("--die-with-parent");
+    argv.pair("--hostname", "box").push("--die-with-parent");
+    if !without("no-capabilities") {
+        argv.pair("--cap-drop", "ALL");
+    }
     if !place.terminal {
         argv.push("--new-session"); // with a terminal the session is one that we made for it
     }
     let option = if host.several_filters { "--add-seccomp-fd" } else { "--seccomp" };
-    for fd in &extras.filters {
+    for fd in extras.filters.iter().filter(|_| !without("seccomp")) {
         argv.pair(option, fd.to_string());
     }
     for fd in FIRST_FD..FIRST_FD + extras.filter_files.len() {
@@ -49,7 +53,10 @@ pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Arg
     }
     system(&mut argv, usable, spec, place, extras);
     mounts(&mut argv, host.size, spec, place);
-    argv.pair("--remount-ro", "/").pair("--chdir", &spec.workdir).push("--");
+    if !without("read-only-root") {
+        argv.pair("--remount-ro", "/");
+    }
+    argv.pair("--chdir", &spec.workdir).push("--");
     prelude(&mut argv, spec, extras.held.unwrap_or(Holds { memory: false, pids: false, cpus: false }));
     argv.args.extend(spec.command.iter().cloned());
     argv.env = environment(usable, spec, place.terminal).into_iter().map(|(k, v)| (k.into(), v)).collect();
@@ -57,6 +64,18 @@ pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Arg
         Some(pasta) => wrapped(pasta, &extras.filter_files, argv),
         None => argv,
     })
+}
+
+/// Every namespace there is.
+fn namespaces(argv: &mut Argv) {
+    let left = ["pid", "ipc", "net"].into_iter().find(|name| without(&format!("{name}-namespace")));
+    match left {
+        None => argv.push("--unshare-all").push("--unshare-user"),
+        Some(left) => {
+            let kept = ["user", "pid", "ipc", "net", "uts"].into_iter().filter(|name| *name != left);
+            kept.fold(argv, |argv, name| argv.push(format!("--unshare-{name}")))
+        }
+    };
 }
 
 /// Labels that a look at the host's process list finds; they are taken out of the environment again at once.
@@ -82,10 +101,10 @@ fn system(argv: &mut Argv, usable: &Usable, spec: &BoxSpec, place: Place, extras
         argv.triple("--ro-bind", source, target);
     }
     argv.pair("--proc", "/proc");
-    for path in &host.proc_blanks {
+    for path in host.proc_blanks.iter().filter(|_| !without("proc-blanks")) {
         argv.triple("--ro-bind", &place.support.blank_file, path);
     }
-    if spec.user.uid == 0 {
+    if spec.user.uid == 0 && !without("read-only-proc") {
         // the host's root may write the kernel's settings without any capability, because it owns their files;
         // bubblewrap covers what it can write itself, but not a directory that is only readable
         argv.pair("--remount-ro", "/proc");
@@ -93,7 +112,10 @@ fn system(argv: &mut Argv, usable: &Usable, spec: &BoxSpec, place: Place, extras
             argv.triple("--ro-bind", &place.support.blank_file, path);
         }
     }
-    argv.pair("--dev", "/dev");
+    match without("own-devices") {
+        true => argv.triple("--dev-bind", "/dev", "/dev"),
+        false => argv.pair("--dev", "/dev"),
+    };
     tmpfs(argv, host.size, Path::new("/tmp"), tmpfs_size(spec), 0o1777);
     // a link is cheaper than a mount, but nothing can be mounted below it
     let places = spec.mounts.iter().map(Mount::target).chain([&spec.workdir, &spec.home]);
@@ -121,7 +143,8 @@ fn mounts(argv: &mut Argv, sized: bool, spec: &BoxSpec, place: Place) {
                 argv.triple(if *writable { "--bind" } else { "--ro-bind" }, source, target);
             }
             Mount::BlankFile { target } => {
-                argv.triple("--ro-bind", &place.support.blank_file, target);
+                let option = if without("read-only-blanks") { "--bind" } else { "--ro-bind" };
+                argv.triple(option, &place.support.blank_file, target);
             }
             Mount::BlankDir { target } => {
                 argv.triple("--ro-bind", &place.support.blank_dir, target);

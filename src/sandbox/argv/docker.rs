@@ -8,6 +8,9 @@ use super::{Argv, Place, oci};
 
 pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Argv> {
     let mut argv = oci::head(usable, spec, place);
+    if let (Some(profile), true) = (place.seccomp, usable.seccomp.is_some()) {
+        argv.pair("--security-opt", oci::profile(profile));
+    }
     // in a rootless daemon's containers root is the user, and every other id is somebody without rights on the checkout
     let (uid, gid) = if usable.rootless { (0, 0) } else { (spec.user.uid, spec.user.gid) };
     argv.pair("--user", oci::user(uid, gid));

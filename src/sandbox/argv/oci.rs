@@ -35,7 +35,10 @@ pub(super) fn head(usable: &Usable, spec: &BoxSpec, place: Place) -> Argv {
         argv.pair("--cidfile", cidfile);
     }
     argv.pair("--log-driver", "none"); // the output is ours to keep, not the daemon's
-    argv.pair("--cap-drop", "ALL").pair("--security-opt", "no-new-privileges");
+    argv.pair("--cap-drop", "ALL");
+    if !crate::without::without("no-new-privileges") {
+        argv.pair("--security-opt", "no-new-privileges");
+    }
     if usable.selinux {
         argv.pair("--security-opt", "label=disable"); // relabelling the user's checkout would be worse
     }
@@ -73,6 +76,13 @@ fn limits(argv: &mut Argv, usable: &Usable, spec: &BoxSpec) {
     {
         argv.pair("--cpus", format!("{}.{:03}", cpus / 1000, cpus % 1000));
     }
+}
+
+/// A `--security-opt` value that names a filter.
+pub(super) fn profile(path: &Path) -> OsString {
+    let mut option = OsString::from("seccomp=");
+    option.push(path);
+    option
 }
 
 /// A `--tmpfs` argument, whose parts are separated by colons and commas.

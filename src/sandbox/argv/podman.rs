@@ -1,7 +1,5 @@
 //! The command line of a podman box.
 
-use std::ffi::OsString;
-
 use crate::error::Result;
 
 use super::super::runtime::Usable;
@@ -11,9 +9,7 @@ use super::{Argv, Place, oci};
 pub(super) fn build(usable: &Usable, spec: &BoxSpec, place: Place) -> Result<Argv> {
     let mut argv = oci::head(usable, spec, place);
     if let Some(profile) = place.seccomp {
-        let mut option = OsString::from("seccomp=");
-        option.push(profile);
-        argv.pair("--security-opt", option);
+        argv.pair("--security-opt", oci::profile(profile));
     }
     if usable.rootless {
         argv.push("--userns=keep-id"); // the user is the same one inside and outside

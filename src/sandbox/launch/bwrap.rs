@@ -15,6 +15,7 @@ use super::super::runtime::{Holds, Usable, pasta};
 use super::super::spec::{BoxSpec, Egress, Limits};
 use super::super::{boxes, etc, seccomp, sys};
 use super::{client_setup, command, failure};
+use crate::without::without;
 
 pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> Result<Ended> {
     let pasta = match spec.egress {
@@ -46,10 +47,11 @@ pub(super) fn launch(usable: &Usable, spec: &BoxSpec, place: Place, io: Io) -> R
         pasta,
     };
     let argv = argv::build(usable, spec, Place { bwrap: Some(&extras), ..place })?;
-    let command = command(&argv, usable, false);
+    let command = command(&argv, usable, without("clean-environment"));
     let mut setup = client_setup(libc::SIGKILL);
     setup.cgroups = cgroup.joiners();
-    setup.new_keyring = true;
+    setup.new_keyring = !without("session-keyring");
+    setup.leave_open = without("close-descriptors");
     setup.keep = extras.filters.iter().copied().chain(extras.info).collect();
     let root = rustix::process::geteuid().is_root();
     setup.become_user = (root && spec.user.uid != 0).then_some((spec.user.uid, spec.user.gid));

@@ -14,6 +14,8 @@ use super::{Holds, Probes, Usable, cache_key};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Facts {
+    /// Before version 25 docker lets io_uring through, before version 23 AF_VSOCK (its release notes).
+    old_filter: bool,
     rootless: bool,
     holds: Holds,
 }
@@ -66,6 +68,10 @@ pub(super) fn probe(mut usable: Usable, probes: &dyn Probes) -> Result<Usable> {
     };
     usable.rootless = facts.rootless;
     usable.holds = facts.holds;
+    usable.seccomp = (facts.old_filter && probes.stamp(Path::new(PROFILE)).is_some()).then(|| PROFILE.into());
+    usable.caveat = (facts.old_filter && usable.seccomp.is_none()).then(|| {
+        format!("this docker's own filter leaves io_uring and AF_VSOCK open, and there is no '{PROFILE}' to make a better one from")
+    });
     Ok(usable)
 }
 
@@ -78,6 +84,7 @@ fn ask(program: &Path, probes: &dyn Probes) -> Result<Facts> {
     }
     Ok(Facts {
         rootless: info.security_options.iter().any(|o| o.split(',').any(|part| part == "name=rootless")),
+        old_filter: info.server_version.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0u32) < 25,
         holds: Holds {
             memory: info.memory_limit,
             pids: info.pids_limit,
@@ -85,6 +92,9 @@ fn ask(program: &Path, probes: &dyn Probes) -> Result<Facts> {
         },
     })
 }
+
+/// The filter of podman and its kin, in the format that docker reads too (package containers-common).
+const PROFILE: &str = "/usr/share/containers/seccomp.json";
 
 const START: &str = "sudo systemctl start docker, or start Docker Desktop";
 

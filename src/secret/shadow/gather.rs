@@ -16,6 +16,7 @@ use crate::secret::ignore::{self, IgnoreFile};
 use crate::secret::names;
 use crate::secret::walk::{Entry, Listing, Next, Visitor, joined, walk};
 use crate::ui::text::printable_bytes;
+use crate::without::without;
 
 use super::{Kind, Remembered, Rules, Shadow, Why};
 
@@ -80,7 +81,8 @@ impl Visitor for Gatherer<'_> {
         let mut scope = Scope { layers: above.layers.clone(), stat_all: false, name: name.into() };
         let mut lines = self.memory.ignores.get(listing.path).cloned().unwrap_or_default();
         let mut notes = Vec::new();
-        if listing.iter().any(|(name, ..)| name.to_bytes() == IGNORE_FILE)
+        if !without("coopignore")
+            && listing.iter().any(|(name, ..)| name.to_bytes() == IGNORE_FILE)
             && let Some(text) = read_ignore(listing)?
         {
             let path = joined(listing.path, IGNORE_FILE);
@@ -179,7 +181,10 @@ fn read_ignore(listing: &Listing<'_>) -> Result<Option<Vec<u8>>> {
         Error::usage(format!("'{shown}' is not a plain file of at most {} KiB", ignore::MAX_FILE >> 10))
             .hint("replace it by a plain file with one pattern a line")
     };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if without("no-follow") {
+        flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    }
     let fd = match rustix::fs::openat(listing.fd, ".coopignore", flags, Mode::empty()) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
