@@ -15,6 +15,7 @@ mod helper;
 pub mod inbox;
 pub mod policy;
 pub mod provider;
+mod pump;
 pub mod rule;
 pub mod serve;
 pub(super) mod start;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::without::without;
 
 use super::hello::{self, Hello};
+use super::pump::pump;
 use super::tally::Count;
 use super::target::Host;
 
@@ -20,8 +21,6 @@ use super::target::Host;
 const BEGIN: Duration = Duration::from_secs(60);
 /// How long the other side may be silent after the box has ended its own.
 const SILENCE: Duration = Duration::from_secs(300);
-/// How many bytes are moved at a time.
-const CHUNK: usize = 128 << 10;
 
 /// What the beginning of a tunnel has to be.
 #[derive(Debug, Clone)]
@@ -102,18 +101,5 @@ async fn begin(near: &mut OwnedReadHalf, early: &[u8], check: &Check) -> Result<
             _ if first.is_empty() => return Ok(first),
             _ => return Err("it ended in the middle of its first message"),
         }
-    }
-}
-
-/// From one side to the other until the end, which is passed on; an error closes both directions of that side.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut moved: impl FnMut(usize)) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let count = from.read(&mut buffer).await?;
-        if count == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&buffer[..count]).await?;
-        moved(count);
     }
 }
