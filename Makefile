@@ -16,7 +16,7 @@ ifeq ($(shell uname -s),Linux)
 STATIC = -C target-feature=+crt-static
 endif
 
-PROGRAMS = git-coop git-coop-fork git-coop-review git-coop-merge git-coop-scan git-coop-loop
+PROGRAMS = git-coop git-coop-fork git-coop-review git-coop-merge git-coop-scan git-coop-loop git-coop-fleet
 
 .PHONY: help build install uninstall try test lint fmt man bench fuzz clean
 

@@ -138,6 +138,15 @@ pub const SETTINGS: &[Setting] = &[
         check: |v| seconds(v).map(|_| ()).ok_or("a time such as 90s, 20m or 2h"),
     },
     Setting {
+        env: "COOP_FLEET_MAX",
+        git: "coop.fleetMax",
+        default: "8",
+        doc: "how many loops of a fleet work at once",
+        check: |v| {
+            v.parse::<usize>().ok().filter(|n| (1..=200).contains(n)).map(|_| ()).ok_or("a number from 1 to 200")
+        },
+    },
+    Setting {
         env: "COOP_NOTIFY",
         git: "coop.notify",
         default: "",

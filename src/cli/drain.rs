@@ -53,7 +53,7 @@ pub struct Shared {
     #[arg(long, value_name = "N")]
     pub max_tasks: Option<usize>,
     /// Audit at most so many times; 0 for no audit
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = Options::ROUNDS)]
     pub rounds: u32,
     /// The agent that audits (default: another one that is signed in, else the same)
     #[arg(long, value_name = "AGENT")]

@@ -10,6 +10,7 @@ pub mod dispatch;
 pub mod doctor;
 pub mod drain;
 pub mod egress;
+pub mod fleet;
 pub mod fork;
 pub mod help;
 pub mod init;

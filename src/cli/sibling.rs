@@ -26,6 +26,7 @@ pub const SIBLINGS: &[Sibling] = &[
         aliases: &["check-secrets"],
         definition: || super::definition::<super::scan::Args>("scan").visible_alias("check-secrets"),
     },
+    Sibling { name: "fleet", aliases: &[], definition: || super::definition::<super::fleet::Args>("fleet") },
     Sibling { name: "loop", aliases: &[], definition: || super::definition::<super::drain::Args>("loop") },
     Sibling { name: "review", aliases: &[], definition: || super::definition::<super::review::Args>("review") },
     Sibling { name: "merge", aliases: &[], definition: || super::definition::<super::merge::Args>("merge") },

@@ -6,6 +6,7 @@ pub mod coop;
 pub mod doctor;
 pub mod drain;
 pub mod egress;
+pub mod fleet;
 pub mod fork;
 pub mod hooks;
 pub mod identity;

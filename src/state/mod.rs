@@ -7,6 +7,7 @@ pub mod archive;
 pub mod claim;
 pub mod egress;
 pub mod event;
+pub mod fleet;
 pub mod fork;
 pub mod loops;
 pub mod name;

@@ -15,6 +15,8 @@ pub struct Record {
     pub tip: Option<Oid>,
     /// When it was written, in seconds since the epoch.
     pub updated: i64,
+    /// Its subject, for people.
+    pub subject: String,
     /// All trailers but `Kind`, unknown ones included: they are written again.
     pub trailers: Vec<(String, String)>,
 }
@@ -47,18 +49,23 @@ impl Record {
 
 /// The records of all refs that `pattern` names, by the part of their names after `prefix`: one git process.
 pub fn read(repo: &Repo, env: &Env, prefix: &str, pattern: &str) -> Result<Vec<(String, Record)>> {
-    let format = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:trailers:only,unfold)%00";
+    let format = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)%00%(contents:trailers:only,unfold)%00";
     let pattern = format!("{prefix}{pattern}");
     let out = Git::new(repo, env).args(["for-each-ref", &format!("--format={format}"), &pattern]).read()?;
     let text = String::from_utf8_lossy(&out);
     let mut records = Vec::new();
     let mut fields = text.split('\0').map(|f| f.trim_start_matches('\n'));
-    while let (Some(name), Some(tip), Some(time), Some(trailers)) =
-        (fields.next(), fields.next(), fields.next(), fields.next())
+    while let (Some(name), Some(tip), Some(time), Some(subject), Some(trailers)) =
+        (fields.next(), fields.next(), fields.next(), fields.next(), fields.next())
     {
         let mut trailers = parse_trailers(trailers)?;
         trailers.retain(|(key, _)| key != "Kind");
-        let record = Record { tip: Some(Oid::parse(tip)?), updated: time.parse().unwrap_or(0), trailers };
+        let record = Record {
+            tip: Some(Oid::parse(tip)?),
+            updated: time.parse().unwrap_or(0),
+            subject: subject.to_owned(),
+            trailers,
+        };
         records.push((name.strip_prefix(prefix).unwrap_or(name).to_owned(), record));
     }
     Ok(records)

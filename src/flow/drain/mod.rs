@@ -68,6 +68,11 @@ pub struct Options {
     pub detached: bool,
 }
 
+impl Options {
+    /// Audits where nobody says how many.
+    pub const ROUNDS: u32 = 2;
+}
+
 /// What became of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {

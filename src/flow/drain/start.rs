@@ -115,7 +115,7 @@ fn agent_of(coop: &Coop, options: &Options, registry: &registry::Registry, fork:
 }
 
 /// Agents with an account, those that most people have first.
-pub(super) fn signed_in(coop: &Coop, registry: &Registry) -> Result<Vec<String>> {
+pub fn signed_in(coop: &Coop, registry: &Registry) -> Result<Vec<String>> {
     let rest = registry.names().filter(|name| !FIRST.contains(name));
     let mut out = Vec::new();
     for name in FIRST.iter().copied().chain(rest) {

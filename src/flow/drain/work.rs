@@ -31,6 +31,7 @@ impl Drain<'_> {
                     c.state == crate::state::ClaimState::Held && c.record.get("Loop") == Some(self.record.name.as_str())
                 })
             };
+            let left = list.len().saturating_sub(1);
             let Some(listed) = list.into_iter().find(|listed| new || own(listed)) else { return Ok(None) };
             let mine = own(&listed);
             let attempt = listed.claim.as_ref().filter(|_| mine).map_or(1, |c| c.record.number("Attempt").max(1));
@@ -43,6 +44,7 @@ impl Drain<'_> {
             self.record.record.set("Task", &listed.task.id);
             self.record.record.set("Title", listed.task.title.chars().take(200).collect::<String>());
             self.record.record.set("Attempt", attempt.to_string());
+            self.record.record.set("Todo", left.to_string());
             self.record.record.set("Wake", "");
             let tip = edit.new.clone();
             let what = format!("task {}: {}", listed.task.id, listed.task.title);
