@@ -5,11 +5,13 @@ mod attack;
 #[allow(dead_code)]
 mod common;
 mod egress;
+mod fleet;
 mod fork;
 mod hostile;
 mod kill;
 mod land_gate;
 mod live;
+mod looper;
 mod mutation;
 mod named;
 mod race;

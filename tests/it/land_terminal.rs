@@ -13,14 +13,14 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use crate::land_support::{Land, f};
 
 /// One program on a terminal of its own.
-struct Terminal {
-    child: Child,
-    master: File,
-    seen: String,
+pub struct Terminal {
+    pub child: Child,
+    pub master: File,
+    pub seen: String,
 }
 
 impl Terminal {
-    fn start(land: &Land, program: &str, args: &[&str]) -> Terminal {
+    pub fn start(land: &Land, program: &str, args: &[&str]) -> Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&master).expect("granted");
         unlockpt(&master).expect("unlocked");

@@ -6,6 +6,8 @@ mod cli;
 mod cooldown;
 mod docs;
 mod egress;
+mod fleet;
+mod fleet_board;
 mod land_crash;
 mod land_merge;
 mod land_plain;

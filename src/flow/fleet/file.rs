@@ -80,7 +80,10 @@ pub fn read(root: &Path) -> Result<Vec<Member>> {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::usage(format!("there is no {PATH}")).hint("git coop fleet init"));
         }
-        other => other.context(Kind::Usage, format!("cannot open {PATH}"))?,
+        other => {
+            let wrong = |err: Error| err.hint("it has to be a plain file; git coop fleet init writes one");
+            other.context(Kind::Usage, format!("cannot open {PATH}")).map_err(wrong)?
+        }
     };
     let plain = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= MAX_FILE);
     let mut text = String::new();

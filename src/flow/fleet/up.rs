@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::agent::Registry;
+use crate::agent::vault::Vault;
 use crate::error::{Error, Result};
 use crate::settings;
 use crate::state::fleet::FleetState;
@@ -78,6 +80,10 @@ pub fn up(coop: &Coop, members: &[Member], program: &Path, mut said: impl FnMut(
 
 fn options(coop: &Coop, member: &Member) -> Result<Options> {
     let root = &coop.repo.work_tree;
+    if let (Some(agent), Some(profile)) = (&member.agent, &member.profile) {
+        let registry = Registry::load(&coop.env.config_dir())?;
+        Vault::new(&coop.env.config_dir(), &registry.get(agent)?.name).active(Some(profile))?;
+    }
     let tasks = member.tasks.iter().map(|file| mark::locate(root, root, file)).collect::<Result<_>>()?;
     Ok(Options {
         name: Some(member.name.clone()),

@@ -8,6 +8,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::{cursor, execute, terminal};
+use ratatui::layout::Rect;
 
 use super::Row;
 use super::draw::{View, draw};
@@ -73,7 +74,11 @@ pub fn watch(source: &mut dyn Source, color: bool) -> io::Result<()> {
         match board.key(key) {
             Wish::Nothing => {}
             Wish::Quit => break,
-            Wish::Redraw => screen.terminal.clear()?,
+            Wish::Redraw => {
+                // not `clear`, which asks the terminal where its cursor is and waits for the answer
+                let size = screen.terminal.size()?;
+                screen.terminal.resize(Rect::new(0, 0, size.width, size.height))?;
+            }
             Wish::Act(action, name) => {
                 drop(screen);
                 board.message = Some(source.act(action, &name)).filter(|line| !line.is_empty());
@@ -100,9 +105,9 @@ impl Screen {
             }));
         });
         terminal::enable_raw_mode()?;
-        let made = execute!(stdout(), terminal::EnterAlternateScreen, cursor::Hide)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())))
-            .and_then(|mut terminal| terminal.clear().map(|()| terminal));
+        let made =
+            execute!(stdout(), terminal::EnterAlternateScreen, terminal::Clear(terminal::ClearType::All), cursor::Hide)
+                .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match made {
             Ok(terminal) => Ok(Screen { terminal }),
             Err(err) => {
