@@ -73,6 +73,14 @@ pub fn draw(frame: &mut Frame<'_>, view: &View<'_>) {
     put(buffer, area, area.height - 1, &bottom, Style::new().add_modifier(Modifier::DIM));
 }
 
+/// Draws `rows` once on a screen in memory: what a refresh costs besides the terminal.
+pub fn draw_once(rows: &[Row], width: u16, height: u16) -> Result<(), std::convert::Infallible> {
+    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height))?;
+    let view = View { rows, selected: 0, now: 0, message: None, color: true };
+    terminal.draw(|frame| draw(frame, &view))?;
+    Ok(())
+}
+
 /// Writes one line from the left edge and cuts it at the right one. Wide characters are never halved.
 fn put(buffer: &mut Buffer, area: Rect, y: u16, text: &str, style: Style) {
     if y < area.height {

@@ -5,7 +5,7 @@
 mod draw;
 mod screen;
 
-pub use draw::{draw, tokens};
+pub use draw::{draw, draw_once, tokens};
 pub use screen::{Action, Source, watch};
 
 /// One line of the board.
