@@ -30,7 +30,8 @@ use super::{Command, Context, out};
 /// API keys and tokens of claude, codex and gemini in ~/.config/coop/agents/env stay outside of every box that reaches
 /// anything: the box gets a stand-in and an endpoint on its own loopback, and the proxy puts the key on requests to
 /// the provider, and to nobody else. COOP_KEY_IN_BOX=true, `git coop --key-in-box AGENT` or `git coop fork --key-in-box`
-/// put it into the box. Other agents' keys, and logins (claude auth login, ChatGPT, Google), are in the box.
+/// put it into the box. An endpoint of your own there is reached from outside of the box, also one on this machine's
+/// loopback. Other agents' keys, and logins (claude auth login, ChatGPT, Google), are in the box.
 ///
 /// What this does not stop. `allowlist`: whatever an allowed host takes can leave by it (an issue, a gist, a package, a
 /// prompt), and a host that shares its servers with others may serve those inside of TLS, which is not opened. `public`:

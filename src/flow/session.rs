@@ -203,6 +203,7 @@ pub fn image(coop: &Coop, usable: &Usable) -> Result<Option<String>> {
 /// What would keep a box from starting is found before anything is made. Errors: exit 5, or exit 2 for a setting.
 pub fn preflight(coop: &Coop, usable: &Usable) -> Result<()> {
     image(coop, usable)?;
+    egress::preflight(coop, usable)?;
     if coop.egress()? == Egress::Open && usable.runtime == Runtime::Bwrap {
         pasta::find(&coop.env)?;
     }

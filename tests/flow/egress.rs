@@ -187,6 +187,8 @@ fn what_cannot_be_is_said_before_anything_starts() {
     place.git(["config", "--add", "coop.allowHost", "a.example"]);
     place.git(["config", "--add", "coop.allowHost", "https://b.example"]);
     place.live("true").fails(2, "'https://b.example'");
+    place.coop(["fork", "never", "--", "true"]).fails(2, "'https://b.example'");
+    assert!(!place.fork_path("never").exists(), "no fork is made for a box that cannot be");
     place.git(["config", "--unset-all", "coop.allowHost"]);
     let state = place.world.home().join(".local/state/coop/box/run");
     let before = std::fs::read_dir(&state).map(Iterator::count).unwrap_or(0);

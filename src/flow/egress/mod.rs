@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::git::config;
 use crate::sandbox::egress::policy::{Policy, Reread};
 use crate::sandbox::egress::provider::{Key, Secret};
-use crate::sandbox::egress::{Forward, Provider, Proxy, Rule, Upstream};
+use crate::sandbox::egress::{Forward, Provider, Proxy, Rule, Upstream, possible};
+use crate::sandbox::runtime::Usable;
 use crate::settings::{Settings, Source};
 use crate::state::{ForkName, allow};
 
@@ -53,6 +54,16 @@ pub fn outside(coop: &Coop) -> Result<Option<u16>> {
     let none = Mode::of(&coop.settings)? == Mode::None;
     let inside = coop.settings.get("COOP_KEY_IN_BOX") == Some("true");
     Ok((!none && !inside).then_some(PROVIDER_PORT))
+}
+
+/// What would keep a box's proxy from starting. Errors: exit 2 for a list that cannot be read; exit 5 where this runtime
+/// or installation can have none.
+pub fn preflight(coop: &Coop, usable: &Usable) -> Result<()> {
+    if matches!(Mode::of(&coop.settings)?, Mode::Public | Mode::Allowlist) {
+        Rule::list(coop.settings.get("COOP_ALLOW_HOST").unwrap_or_default())?;
+        possible(usable, coop.owner()?)?;
+    }
+    Ok(())
 }
 
 /// What an agent brings.

@@ -11,15 +11,13 @@ use super::super::support::Support;
 
 /// Its file name.
 pub const NAME: &str = "git-coop-box";
+/// What mends an installation without it.
+const AGAIN: &str = "install git-coop again: make install";
 
 /// The copy to mount. Errors, exit 5: it is not installed, or it is not static and the box has an image, whose own
 /// libraries it would need.
 pub fn copy(usable: &Usable, support: &Support) -> Result<PathBuf> {
-    let again = "install git-coop again: make install";
-    let found = find().ok_or_else(|| {
-        Error::no_runtime(format!("the program '{NAME}', which connects a box with its proxy, is not installed"))
-            .hint(again)
-    })?;
+    let found = find()?;
     let cannot = || format!("cannot read '{}'", found.display());
     let meta = found.metadata().context(Kind::NoRuntime, cannot())?;
     let time = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
@@ -37,22 +35,25 @@ pub fn copy(usable: &Usable, support: &Support) -> Result<PathBuf> {
     let installed = !cfg!(debug_assertions);
     if installed && usable.runtime.needs_image() && !is_static(&path).context(Kind::NoRuntime, cannot())? {
         return Err(Error::no_runtime(format!("'{}' needs libraries that an image may not have", found.display()))
-            .hint(format!("{again}, which builds it as a static program")));
+            .hint(format!("{AGAIN}, which builds it as a static program")));
     }
     Ok(path)
 }
 
-/// Beside the running program, or in `libexec` beside its directory.
-fn find() -> Option<PathBuf> {
-    let here = std::env::current_exe().ok()?;
-    let real = here.canonicalize().ok();
-    let dirs = [Some(here), real].into_iter().flatten().filter_map(|exe| Some(exe.parent()?.to_owned()));
+/// Beside the running program, or in `libexec` beside its directory. Errors: exit 5.
+pub fn find() -> Result<PathBuf> {
+    let here = std::env::current_exe().ok();
+    let real = here.as_ref().and_then(|exe| exe.canonicalize().ok());
+    let dirs = [here, real].into_iter().flatten().filter_map(|exe| Some(exe.parent()?.to_owned()));
     let places = dirs.flat_map(|dir| {
         // cargo puts tests one directory below the programs
         let tests = dir.ends_with("deps").then(|| dir.join("..").join(NAME));
         [Some(dir.join(NAME)), Some(dir.join("../libexec/git-coop").join(NAME)), tests]
     });
-    places.flatten().find(|path| path.is_file())
+    places.flatten().find(|path| path.is_file()).ok_or_else(|| {
+        Error::no_runtime(format!("the program '{NAME}', which connects a box with its proxy, is not installed"))
+            .hint(AGAIN)
+    })
 }
 
 /// Whether an ELF file names no interpreter, so that the kernel alone can start it.

@@ -27,5 +27,5 @@ pub use policy::Policy;
 pub use provider::{Provider, Upstream};
 pub use rule::Rule;
 pub use serve::Forward;
-pub use start::{Proxy, Report};
+pub use start::{Proxy, Report, possible};
 pub use target::{Host, Target};

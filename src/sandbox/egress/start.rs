@@ -22,7 +22,7 @@ use crate::error::{Context as _, Error, Result};
 use super::super::io::{Ended, How};
 use super::super::owner::Owner;
 use super::super::runtime::Usable;
-use super::super::spec::{BoxSpec, Mount, Runtime};
+use super::super::spec::{BoxSpec, Mount, Runtime, User};
 use super::super::support::Support;
 use super::helper;
 use super::inbox::{MOST, VERSION};
@@ -88,7 +88,7 @@ impl Running {
         support: &Support,
         owner: &Owner,
     ) -> Result<(Running, BoxSpec)> {
-        possible(usable, spec)?;
+        possible(usable, spec.user)?;
         let program = helper::copy(usable, support)?;
         let dir = support.root.join("run").join(format!("{}-{}-{}.net", spec.id, owner.pid, owner.start));
         let listener = listen(&dir, spec).or_bug(format!("cannot bind the proxy's socket in '{}'", dir.display()))?;
@@ -159,8 +159,8 @@ impl Drop for Running {
     }
 }
 
-/// Whether this runtime can have a proxy at all.
-fn possible(usable: &Usable, spec: &BoxSpec) -> Result<()> {
+/// Whether a box of `user` can have a proxy on this runtime and with what is installed. Errors: exit 5.
+pub fn possible(usable: &Usable, user: User) -> Result<()> {
     let without = "COOP_EGRESS=open or none with --key-in-box needs no proxy";
     if usable.runtime == Runtime::Container {
         return Err(Error::no_runtime(
@@ -177,15 +177,15 @@ fn possible(usable: &Usable, spec: &BoxSpec) -> Result<()> {
         .hint(without));
     }
     let me = rustix::process::geteuid();
-    if !me.is_root() && me.as_raw() != spec.user.uid {
+    if !me.is_root() && me.as_raw() != user.uid {
         return Err(Error::no_runtime(format!(
             "the box runs as user {}, who may not use the proxy of user {}",
-            spec.user.uid,
+            user.uid,
             me.as_raw()
         ))
         .hint("run git coop as the owner of the repository"));
     }
-    Ok(())
+    helper::find().map(drop)
 }
 
 /// Binds the socket in a directory that only the box's user can enter.
@@ -338,34 +338,18 @@ fn room() -> usize {
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::sandbox::spec::{Egress, Limits, User};
 
     #[test]
     fn where_a_box_is_a_virtual_machine_there_is_no_proxy() {
         let env = Env::from_pairs([("HOME", "/home/me")]);
         let me = User { uid: rustix::process::geteuid().as_raw(), gid: 0 };
-        let spec = |user: User| BoxSpec {
-            id: "abcd1234".into(),
-            purpose: "run".into(),
-            workspace: "live:/w".into(),
-            mounts: Vec::new(),
-            workdir: "/w".into(),
-            home: "/home/agent".into(),
-            env: Vec::new(),
-            path_prefix: Vec::new(),
-            command: vec!["true".into()],
-            user,
-            limits: Limits { memory: None, millicpus: None, pids: 64 },
-            egress: Egress::None,
-            proxy: None,
-            image: None,
-        };
         let of = |runtime: Runtime| Usable::assumed(runtime, PathBuf::from("/usr/bin/x"), &env);
-        let err = possible(&of(Runtime::Container), &spec(me)).expect_err("no socket gets in");
+        let err = possible(&of(Runtime::Container), me).expect_err("no socket gets in");
         assert!(err.kind().code() == 5 && err.message().contains("virtual machine"), "{}", err.render());
         assert!(err.hints()[0].contains("--key-in-box"));
         for runtime in [Runtime::Docker, Runtime::Podman, Runtime::Bwrap] {
-            assert_eq!(possible(&of(runtime), &spec(me)).is_ok(), cfg!(target_os = "linux"));
+            let said = possible(&of(runtime), me).map_err(|err| err.render()).err().unwrap_or_default();
+            assert_eq!(said.contains("virtual machine"), !cfg!(target_os = "linux"), "{said}");
         }
     }
 }
