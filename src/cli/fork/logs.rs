@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::flow::drain::detach;
 use crate::flow::fork::{lock_path, log_path};
 use crate::flow::lock::Lock;
 use crate::ui::text::printable_lines;
@@ -21,6 +22,9 @@ pub struct Args {
     /// Go on until the run ends
     #[arg(long, short)]
     follow: bool,
+    /// What the last agent of a detached loop printed, instead of what the loop did
+    #[arg(long)]
+    agent: bool,
     /// The bytes as they are
     #[arg(long)]
     raw: bool,
@@ -29,7 +33,9 @@ pub struct Args {
 impl Command for Args {
     fn run(self, context: &Context) -> Result<u8> {
         let (coop, fork) = super::load(context, &self.name)?;
-        let path = log_path(&coop, &fork.name);
+        // a detached loop says more than what its last agent printed
+        let of_loop = detach::log_path(&coop, &fork.name)?;
+        let path = if of_loop.exists() && !self.agent { of_loop } else { log_path(&coop, &fork.name) };
         let mut file = File::open(&path).map_err(|err| match err.kind() {
             std::io::ErrorKind::NotFound => Error::no(format!("fork '{}' has no log yet", fork.name))
                 .hint(format!("git coop fork {} AGENT", fork.name)),

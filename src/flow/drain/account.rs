@@ -1,121 +1,27 @@
-//! Which account works next, and waiting where none can.
+//! Waiting: for an account that rests, and for a service that is overloaded.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::agent::Definition;
-use crate::agent::vault::{Account, Vault};
 use crate::env::Env;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sandbox::interrupts::{Asked, Interrupts};
+use crate::state::LoopState;
 
-/// The first wait where nobody says how long; it doubles up to [`LONGEST`].
-const SHORTEST: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(32 * 60);
-/// The same for a service that is overloaded.
+use super::super::cooldown::Ready;
+use super::{Drain, Ended, notify};
+
+/// The first pause for an overloaded service; it doubles up to the longest.
 const BREATH: Duration = Duration::from_secs(15);
-const LONG_BREATH: Duration = Duration::from_secs(5 * 60);
+const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// The accounts of one agent. `None` is the key in the user's `agents/env`.
-#[derive(Debug)]
-pub struct Accounts {
-    agent: String,
-    all: Vec<One>,
-    /// Refusals in a row.
-    refused: u32,
-}
-
-#[derive(Debug)]
-struct One {
-    profile: Option<String>,
-    cool: Option<(Timestamp, String)>,
-    out: Option<String>,
-}
-
-/// What can be done now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pick {
-    /// This account works.
-    Use(Option<String>),
-    /// All are cooling; the first wakes then.
-    Wait(Timestamp, String),
-    /// None is signed in any more.
-    Nobody(String),
-}
-
-impl Accounts {
-    /// The accounts of `definition`: `asked` alone, or every profile that is signed in, the marked one first.
-    /// Errors: exit 2 where nobody is signed in.
-    pub fn of(env: &Env, definition: &Definition, asked: Option<&str>) -> Result<Accounts> {
-        let vault = Vault::new(&env.config_dir(), &definition.name);
-        let mut profiles: Vec<Option<String>> = match asked {
-            Some(name) => vec![Some(name.to_owned())],
-            None => {
-                let marked = vault.marked();
-                let mut all = vault.profiles()?;
-                all.sort_by_key(|profile| (Some(profile) != marked.as_ref(), profile.clone()));
-                all.into_iter().map(Some).collect()
-            }
-        };
-        if profiles.is_empty() {
-            profiles.push(None);
-        }
-        let mut all: Vec<One> = Vec::new();
-        for profile in profiles {
-            if vault.account(definition, profile.as_deref())? != Account::None {
-                all.push(One { profile, cool: None, out: None });
-            }
-        }
-        if all.is_empty() {
-            return Err(Error::usage(format!("{} is not signed in", definition.display))
-                .hint(format!("git coop login {}", definition.name)));
-        }
-        Ok(Accounts { agent: definition.name.clone(), all, refused: 0 })
-    }
-    /// What can be done now.
-    pub fn pick(&self, now: Timestamp) -> Pick {
-        let free = |one: &&One| one.out.is_none() && one.cool.as_ref().is_none_or(|(until, _)| *until <= now);
-        if let Some(one) = self.all.iter().find(free) {
-            return Pick::Use(one.profile.clone());
-        }
-        let cooling = self.all.iter().filter(|one| one.out.is_none()).filter_map(|one| one.cool.clone());
-        match cooling.min() {
-            Some((until, why)) => Pick::Wait(until, why),
-            None => {
-                let why = self.all.iter().find_map(|one| one.out.clone()).unwrap_or_default();
-                Pick::Nobody(format!("no account of {} works any more: {why}", self.agent))
-            }
-        }
-    }
-    /// The account is used up until then, or for a while that grows where nobody says.
-    pub fn cool(&mut self, profile: Option<&str>, until: Option<Timestamp>, why: &str) -> Timestamp {
-        self.refused += 1;
-        let until = until.unwrap_or_else(|| Timestamp::now() + doubled(SHORTEST, self.refused, LONGEST));
-        if let Some(one) = self.all.iter_mut().find(|one| one.profile.as_deref() == profile) {
-            one.cool = Some((until, why.to_owned()));
-        }
-        until
-    }
-    /// The account's login does not work any more.
-    pub fn out(&mut self, profile: Option<&str>, why: &str) {
-        if let Some(one) = self.all.iter_mut().find(|one| one.profile.as_deref() == profile) {
-            one.out = Some(why.to_owned());
-        }
-    }
-    /// The service refuses, whoever asks: how long to breathe, for the `times`th time in a row.
-    pub fn breath(env: &Env, times: u32, after: Option<Duration>) -> Duration {
-        let test = env.str("COOP_TEST_BREATH_MS").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
-        after.unwrap_or_else(|| doubled(test.unwrap_or(BREATH), times, LONG_BREATH)).min(LONG_BREATH)
-    }
-    /// It worked.
-    pub fn worked(&mut self) {
-        self.refused = 0;
-    }
-}
-
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
-    first.saturating_mul(1 << times.saturating_sub(1).min(10)).min(longest)
+/// How long to pause for an overloaded service, for the `times`th time in a row.
+pub fn breath(env: &Env, times: u32, after: Option<Duration>) -> Duration {
+    let test = env.str("COOP_TEST_BREATH_MS").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+    let doubled = test.unwrap_or(BREATH).saturating_mul(1 << times.saturating_sub(1).min(10));
+    after.unwrap_or(doubled).min(LONGEST)
 }
 
 /// Sleeps until `until` by the wall clock, in short steps: a suspend in between counts. Gives `false` where somebody
@@ -131,4 +37,75 @@ pub fn sleep_until(until: Timestamp, interrupts: &Interrupts) -> bool {
         }
         std::thread::sleep(left.min(Duration::from_millis(500)));
     }
+}
+
+impl Drain<'_> {
+    /// An account of `definition` that can work now, waiting for one where all are cooling. The inner error says how the
+    /// loop ends. Errors: exit 2 where nobody is signed in any more.
+    pub(super) fn account(
+        &mut self,
+        definition: &Definition,
+        asked: Option<&str>,
+    ) -> Result<Result<Option<String>, Ended>> {
+        loop {
+            let wake = match self.accounts.ready(definition, asked)? {
+                Ready::Now(profile) => {
+                    if self.record.state == LoopState::Parked {
+                        self.record.record.set("Wake", "");
+                        self.state(LoopState::Running, "awake")?;
+                    }
+                    return Ok(Ok(profile));
+                }
+                Ready::Wake(seconds) => seconds,
+            };
+            let until = Timestamp::from_second(wake).unwrap_or_else(|_| Timestamp::now());
+            if self.options.no_wait {
+                return Ok(Err(Ended::Parked(until)));
+            }
+            let why = format!("every account of {} is used up; waking at {until}", definition.name);
+            self.record.record.set("Wake", wake.to_string());
+            self.state(LoopState::Parked, &format!("parked until {until}"))?;
+            self.view.say(&format!("  {why}"));
+            notify::notify(self.coop, "parked", self.record.name.as_str(), &why);
+            if !sleep_until(until, &self.interrupts) {
+                return Ok(Err(Ended::Stopped));
+            }
+        }
+    }
+
+    /// An account is used up until then, or for a while.
+    pub(super) fn used_up(
+        &mut self,
+        definition: &Definition,
+        profile: Option<&str>,
+        until: Option<Timestamp>,
+        why: &str,
+    ) -> Result<()> {
+        let until = self.accounts.cool(&definition.name, profile, until, why)?;
+        let shown = Timestamp::from_second(until).map_or_else(|_| until.to_string(), |at| at.to_string());
+        self.refused = true;
+        self.view.say(&format!("  {} is used up until {shown}: {why}", who(definition, profile)));
+        Ok(())
+    }
+
+    /// A login does not work any more.
+    pub(super) fn expired(&mut self, definition: &Definition, profile: Option<&str>, why: &str) -> Result<()> {
+        self.accounts.expire(&definition.name, profile, why)?;
+        let flag = profile.map(|p| format!(" --profile {p}")).unwrap_or_default();
+        self.view.say(&format!("  {} is not signed in any more: {why}", who(definition, profile)));
+        self.view.say(&format!("  hint: git coop login {}{flag}", definition.name));
+        Ok(())
+    }
+
+    /// An account worked.
+    pub(super) fn worked(&mut self, definition: &Definition, profile: Option<&str>) -> Result<()> {
+        if std::mem::take(&mut self.refused) {
+            self.accounts.clear(&definition.name, profile)?;
+        }
+        Ok(())
+    }
+}
+
+fn who(definition: &Definition, profile: Option<&str>) -> String {
+    profile.map_or_else(|| definition.name.clone(), |p| format!("{} ({p})", definition.name))
 }

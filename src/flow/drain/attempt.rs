@@ -33,7 +33,7 @@ const MAX_LINE: usize = 4 << 20;
 
 /// Puts the work tree to where the private git directory is: files of an earlier task that nobody committed go, ignored
 /// ones (caches of a build) stay. Paths that are hidden from boxes cannot be touched, and need not be.
-const CLEAN: &str = "git ls-files -mdz 2>/dev/null | git checkout-index -qf -z --stdin 2>/dev/null\n\
+pub const CLEAN: &str = "git ls-files -mdz 2>/dev/null | git checkout-index -qf -z --stdin 2>/dev/null\n\
     git clean -ffdq 2>/dev/null";
 
 /// What to run.
@@ -93,10 +93,14 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, order: Order<'_>, 
         fork: Some(opened.fork.name.to_string()),
         ..Asked::default()
     };
+    let mut env = vec![(ZONE.0.to_owned(), ZONE.1.into())];
+    if order.read_only {
+        env.push(("GIT_OPTIONAL_LOCKS".into(), "0".into()));
+    }
     let job = Job {
         purpose: "agent",
         program: Program::Agent(asked),
-        env: vec![(ZONE.0.to_owned(), ZONE.1.into())],
+        env,
         mounts: order.mounts,
         read_only: order.read_only,
         before: order.clean.then_some(CLEAN),

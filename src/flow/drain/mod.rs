@@ -33,8 +33,8 @@ use crate::state::{ForkName, Loop, LoopState, Store};
 use crate::task::prompt::Prompts;
 
 use super::Coop;
+use super::cooldown::Accounts;
 use super::fork::work::Opened;
-use account::Accounts;
 use view::View;
 use watchdog::Patience;
 
@@ -204,6 +204,8 @@ struct Drain<'a> {
     /// An agent had ended when the last loop was killed: what it left is judged before another one starts.
     unjudged: bool,
     accounts: Accounts,
+    /// An account was refused since one last worked.
+    refused: bool,
     attempts: u64,
     patience: Patience,
     rows: Vec<Row>,

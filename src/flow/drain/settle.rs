@@ -59,6 +59,7 @@ impl Drain<'_> {
     pub(super) fn again(&mut self, listed: &Listed, mut claim: Claim, bad: &Bad, attempt: u64) -> Result<Claim> {
         claim.record.set("Attempt", (attempt + 1).to_string());
         claim.record.set("Reason", line(&bad.why));
+        self.opened.fork.set("Exit", ""); // this run is judged: a killed loop does not judge it again
         let edits = if bad.keep { Vec::new() } else { self.put_back(&listed.task.id)? };
         self.record.record.set("Attempt", (attempt + 1).to_string());
         let subject = format!("task {} attempt {attempt} failed: {}", listed.task.id, line(&bad.why));

@@ -13,13 +13,13 @@ use crate::state::{Claim, ClaimState, Fork, ForkName, ForkState, Loop, LoopState
 use crate::task::Mark;
 use crate::task::prompt::Prompts;
 
+use super::super::cooldown::Accounts;
 use super::super::fork::{self, remove, work};
 use super::super::lock::Lock;
 use super::super::{Coop, agent, session};
-use super::account::Accounts;
 use super::view::View;
 use super::watchdog::Patience;
-use super::{Drain, Ended, Options, Summary, notify, owner, queue};
+use super::{Drain, Ended, Options, Summary, audit, notify, owner, queue};
 
 /// The agents that are asked first where the user names none.
 const FIRST: &[&str] = &["claude", "codex", "gemini"];
@@ -54,7 +54,10 @@ pub fn plan(coop: &Coop, options: &Options) -> Result<Option<Plan>> {
             .hint("git coop tasks add 'What is to be done'"));
     }
     let open = |mark: Mark| matches!(mark, Mark::Todo | Mark::Claimed);
-    if !tasks.iter().any(|listed| open(listed.task.mark)) {
+    let registry = Registry::load(&coop.env.config_dir())?;
+    let name = name(coop, options.name.as_ref())?;
+    let to_audit = options.rounds > 0 && !audit::unaudited(coop, name.as_str())?.is_empty();
+    if !tasks.iter().any(|listed| open(listed.task.mark)) && !to_audit {
         let blocked = tasks.iter().filter(|listed| listed.task.mark == Mark::Blocked).count();
         if blocked > 0 {
             return Err(Error::no(format!("every task that is left is blocked ({blocked})"))
@@ -63,12 +66,10 @@ pub fn plan(coop: &Coop, options: &Options) -> Result<Option<Plan>> {
         eprintln!("every task is done");
         return Ok(None);
     }
-    let registry = Registry::load(&coop.env.config_dir())?;
-    let name = name(coop, options.name.as_ref())?;
     let before = Fork::find(&coop.repo, &coop.env, &name)?;
     let agent = agent_of(coop, options, &registry, before.as_ref())?;
     let definition = registry.get(&agent)?;
-    Accounts::of(&coop.env, definition, options.profile.as_deref())?;
+    Accounts::open(&coop.env)?.candidates(definition, options.profile.as_deref())?;
     if let Some(auditor) = &options.auditor {
         agent::check(&coop.env, &registry, auditor, None)?;
     }
@@ -212,7 +213,8 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
         accepted,
         ahead,
         unjudged,
-        accounts: Accounts::of(&coop.env, definition, options.profile.as_deref())?,
+        accounts: Accounts::open(&coop.env)?,
+        refused: false,
         attempts,
         patience: Patience::of(&coop.settings),
         rows: Vec::new(),
@@ -268,9 +270,13 @@ impl Drain<'_> {
                     if summary.blocked > 0 { format!(", {} blocked", summary.blocked) } else { String::new() };
                 let done = self.record.record.number("Done");
                 self.state(LoopState::Finished, &format!("finished, {done} done{blocked}"))?;
+                let audited = summary.audited;
                 let settled = |claim: &Claim| {
                     let marked = tasks.iter().find(|l| l.task.id == claim.id).is_none_or(|l| l.task.mark == Mark::Done);
-                    claim.state == ClaimState::Done && claim.record.get("Loop") == Some(name.as_str()) && marked
+                    claim.state == ClaimState::Done
+                        && claim.record.get("Loop") == Some(name.as_str())
+                        && (!audited || claim.record.get("Audit").is_some())
+                        && marked
                 };
                 let claims = Claim::all(&self.coop.repo, &self.coop.env)?;
                 claim::archive(&self.store, &claims.into_iter().filter(settled).collect::<Vec<_>>())?;

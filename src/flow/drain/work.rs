@@ -10,11 +10,11 @@ use crate::git::refs;
 use crate::state::{Claim, LoopState};
 use crate::task::Mark;
 
-use super::account::{self, Accounts, Pick};
+use super::account;
 use super::attempt::{self, Order};
 use super::check::{Bad, Case, Verdict};
 use super::queue::{self, Listed};
-use super::{Drain, Ended, Fate, Row, Step, Totals, notify, view};
+use super::{Drain, Ended, Fate, Row, Step, Totals, view};
 
 /// So many refusals of an overloaded service in a row are a failed attempt.
 const MAX_BREATHS: u32 = 12;
@@ -115,7 +115,7 @@ impl Drain<'_> {
             };
             let mut verdict = None;
             if !std::mem::take(&mut unjudged) {
-                let profile = match self.account()? {
+                let profile = match self.account(self.definition, self.options.profile.as_deref())? {
                     Ok(profile) => profile,
                     Err(ended) => {
                         *held = None;
@@ -156,20 +156,17 @@ impl Drain<'_> {
                 let name = profile.as_deref();
                 match ran.outcome {
                     Outcome::Limited { until, why } => {
-                        let until = self.accounts.cool(name, until, &why);
-                        self.view.say(&format!("  {} is used up until {until}: {why}", self.who(name)));
+                        self.used_up(self.definition, name, until, &why)?;
                         continue;
                     }
                     Outcome::LoggedOut { why } => {
-                        self.accounts.out(name, &why);
-                        self.view.say(&format!("  {} is not signed in any more: {why}", self.who(name)));
-                        self.view.say(&format!("  hint: git coop login {}", self.definition.name));
+                        self.expired(self.definition, name, &why)?;
                         continue;
                     }
                     Outcome::Overloaded { why, after } => {
                         breaths += 1;
                         if breaths < MAX_BREATHS {
-                            let pause = Accounts::breath(&self.coop.env, breaths, after);
+                            let pause = account::breath(&self.coop.env, breaths, after);
                             self.view
                                 .say(&format!("  the service is overloaded, again in {}s: {why}", pause.as_secs()));
                             account::sleep_until(Timestamp::now() + pause, &self.interrupts);
@@ -183,7 +180,7 @@ impl Drain<'_> {
                     }
                     Outcome::Failed { why } => verdict = bad(format!("{} failed: {why}", self.definition.name), true),
                     Outcome::Hung { why } => verdict = bad(format!("{} was ended: {why}", self.definition.name), true),
-                    Outcome::Interrupted | Outcome::Finished => self.accounts.worked(),
+                    Outcome::Interrupted | Outcome::Finished => self.worked(self.definition, name)?,
                 }
                 if let Err(err) = ran.report {
                     verdict = bad(err.message().to_owned(), false);
@@ -239,44 +236,6 @@ impl Drain<'_> {
                 }
             }
         }
-    }
-
-    /// An account that can work now, waiting for one where all are cooling. The inner error says how the loop ends.
-    pub(super) fn account(&mut self) -> Result<Result<Option<String>, Ended>> {
-        loop {
-            match self.accounts.pick(Timestamp::now()) {
-                Pick::Use(profile) => {
-                    if self.record.state == LoopState::Parked {
-                        self.record.record.set("Wake", "");
-                        self.state(LoopState::Running, "awake")?;
-                    }
-                    return Ok(Ok(profile));
-                }
-                Pick::Nobody(why) => {
-                    return Err(crate::Error::usage(why)
-                        .hint(format!("git coop login {}; then git coop loop goes on", self.definition.name)));
-                }
-                Pick::Wait(until, why) => {
-                    self.record.record.set("Wake", until.to_string());
-                    self.record.record.set("Reason", super::settle::line(&why));
-                    self.state(LoopState::Parked, &format!("parked until {until}"))?;
-                    if self.options.no_wait {
-                        return Ok(Err(Ended::Parked(until)));
-                    }
-                    self.view
-                        .say(&format!("  every account of {} is used up; waking at {until}", self.definition.name));
-                    notify::notify(self.coop, "parked", self.record.name.as_str(), &why);
-                    self.record.record.set("Reason", "");
-                    if !account::sleep_until(until, &self.interrupts) {
-                        return Ok(Err(Ended::Stopped));
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn who(&self, profile: Option<&str>) -> String {
-        profile.map_or_else(|| self.definition.name.clone(), |p| format!("{} ({p})", self.definition.name))
     }
 
     fn prompt(&self, listed: &Listed, attempt: u64, reason: &str) -> Result<String> {

@@ -1,5 +1,7 @@
 //! `git coop fork rm` and `stop`.
 
+use std::time::Duration;
+
 use crate::agent::tree;
 use crate::error::{Context as _, Error, Result};
 use crate::git::{Git, seed, worktree};
@@ -8,8 +10,8 @@ use crate::state::{Fork, ForkName, ForkState, archive};
 
 use crate::ui::text::count;
 
-use super::super::Coop;
 use super::super::lock::Lock;
+use super::super::{Coop, drain};
 
 /// Removes the fork: its work tree, private directory and refs; the chain goes to the archive.
 /// Refuses (exit 1) unlanded commits, uncommitted work and kept refs unless `force`; exit 3 while it works.
@@ -86,6 +88,12 @@ pub fn drop_fork(coop: &Coop, fork: &Fork) -> Result<()> {
 pub fn stop(coop: &Coop, name: &ForkName) -> Result<bool> {
     let fork = Fork::load(&coop.repo, &coop.env, name)?;
     let usable = coop.runtime()?;
+    // a loop would go on with its next attempt: it ends its box itself, and gives its task back
+    let asked = drain::stop::ask(coop, name, drain::stop::How::Now)?;
+    if asked {
+        drain::stop::prove(coop, name, Duration::from_secs(30))?;
+        return Ok(true);
+    }
     let stopped = boxes::stop(&usable, &format!("fork:{}", fork.path.display()))?;
     // the process that owned the box records what came back; wait for it, so that the state is true afterwards
     let path = super::lock_path(coop, name);
@@ -93,7 +101,7 @@ pub fn stop(coop: &Coop, name: &ForkName) -> Result<bool> {
         if !Lock::is_held(&path) {
             return Ok(stopped > 0);
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     Err(Error::conflict(format!("the box of '{name}' is gone, but its process has not ended")).hint("git coop fork ls"))
 }
