@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::agent::Definition;
 use crate::agent::outcome::Outcome;
-use crate::error::{Context as _, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::git::refs;
 use crate::git::{Oid, picks};
 use crate::sandbox::interrupts::Asked;
 use crate::sandbox::spec::Mount;
@@ -241,12 +242,23 @@ impl Drain<'_> {
         for (listed, mark) in marks {
             queue::try_marked(self.coop, &listed, &[Mark::Done], mark)?;
         }
-        let sets = [notes::Notes { kind: "audit", lines }];
-        let id = coop::fresh_id()?;
-        if let Err(err) = notes::write(&self.coop.repo, &self.coop.env, self.store.ident(), &id, &sets, &[]) {
+        if let Err(err) = self.note(lines) {
             eprint!("note: the audit stands, but its notes were not written\n{}", err.render());
         }
         Ok(any)
+    }
+
+    /// Notes under the commits; other loops write there as well.
+    fn note(&self, lines: Vec<(Oid, String)>) -> Result<()> {
+        let (repo, env) = (&self.coop.repo, &self.coop.env);
+        let sets = [notes::Notes { kind: "audit", lines }];
+        for _ in 0..16 {
+            let edits = notes::edits(repo, env, self.store.ident(), &sets)?;
+            if refs::transaction(repo, env, "coop: audit notes", &edits)? == refs::Outcome::Done {
+                return Ok(());
+            }
+        }
+        Err(Error::conflict("the notes are written by somebody else all the time"))
     }
 
     /// The table says what the audit said.
