@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod identity;
 pub mod image;
 pub mod import;
+pub mod init;
 pub mod land;
 pub mod live;
 pub mod lock;

@@ -50,7 +50,7 @@ impl LoopState {
 }
 
 /// A loop as its last event says it is. Values: `Agent`, `Profile`, `Tasks` (files, one space apart), `Host`, `Pid`,
-/// `Start`, `Boot`, `Head` (the last accepted commit), `Task`, `Title`, `Attempt`, `Todo`, `Done`, `Blocked`, `Wake`,
+/// `Start`, `Boot`, `Head` (the last accepted commit), `Task`, `Title`, `Attempt`, `Todo`, `Done`, `Blocked`, `Wake` (seconds since the epoch),
 /// `Input`, `Output`, `Cost`, `Began`, `Reason`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loop {

@@ -11,5 +11,6 @@ mod image;
 mod interactive;
 mod keys;
 mod login;
+mod loops;
 mod sample;
 mod tools;

@@ -139,6 +139,7 @@ fn none_of_them_is_done() {
     looper.queue(&format!("{}- [ ] fix calc honestly.\n", lines.concat()));
     let run = looper.run(&["mine", "--rounds", "0"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
+    eprintln!("{}", looper.place.coop(["tasks"]).ok());
     let tasks = looper.tasks();
     let fooled: Vec<&str> = tasks.lines().filter(|line| !line.starts_with("- [B]")).collect();
     assert_eq!(fooled, ["- [x] fix calc honestly."], "{}", run.stderr);

@@ -16,6 +16,7 @@ mod live;
 mod looper;
 mod mutation;
 mod named;
+mod night;
 mod race;
 mod shapes;
 #[path = "../it/support.rs"]

@@ -25,3 +25,4 @@ mod shadows;
 mod structure;
 mod support;
 mod sync;
+mod tasks;

@@ -206,6 +206,8 @@ struct Drain<'a> {
     accounts: Accounts,
     /// An account was refused since one last worked.
     refused: bool,
+    /// Another loop was quicker once: the list is shared.
+    crowded: bool,
     attempts: u64,
     patience: Patience,
     rows: Vec<Row>,

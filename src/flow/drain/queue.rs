@@ -1,9 +1,8 @@
 //! The queue as the host keeps it: files of the user, claims in refs. The next task is the first that nobody has.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::refs::Edit;
 use crate::state::{Claim, ClaimState, ForkName, Store};
 use crate::task::{Mark, Queue, Task, mark};
@@ -151,5 +150,10 @@ pub fn claim(coop: &Coop, store: &Store<'_>, listed: &Listed, name: &ForkName, a
     Ok((claim, edit))
 }
 
-/// How long a loop waits before it looks at a queue again that others still work on.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// A random number below `count`.
+pub fn somewhere(count: usize) -> Result<usize> {
+    let mut bytes = [0u8; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .or_bug("the kernel gave no random bytes")?;
+    Ok(u32::from_le_bytes(bytes) as usize % count.max(1))
+}

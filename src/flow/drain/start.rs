@@ -215,6 +215,7 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
         unjudged,
         accounts: Accounts::open(&coop.env)?,
         refused: false,
+        crowded: false,
         attempts,
         patience: Patience::of(&coop.settings),
         rows: Vec::new(),
@@ -283,7 +284,8 @@ impl Drain<'_> {
             }
             Ended::Stopped => self.state(LoopState::Stopped, "stopped")?,
             Ended::Parked(until) => {
-                self.record.record.set("Wake", until.to_string());
+                self.record.state = LoopState::Parked;
+                self.record.record.set("Wake", until.as_second().to_string());
                 self.record.record(&self.store, &format!("parked until {until}"), Vec::new())?;
             }
         }

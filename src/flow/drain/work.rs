@@ -19,6 +19,9 @@ use super::{Drain, Ended, Fate, Row, Step, Totals, view};
 /// So many refusals of an overloaded service in a row are a failed attempt.
 const MAX_BREATHS: u32 = 12;
 
+/// Loops that meet at the top of a list take from its first so many.
+const CROWD: usize = 32;
+
 impl Drain<'_> {
     /// The next task, claimed; unfinished ones of this loop first. New ones only where `new`.
     pub(super) fn take(&mut self, new: bool) -> Result<Option<(Listed, Claim)>> {
@@ -32,7 +35,14 @@ impl Drain<'_> {
                 })
             };
             let left = list.len().saturating_sub(1);
-            let Some(listed) = list.into_iter().find(|listed| new || own(listed)) else { return Ok(None) };
+            list.retain(|listed| new || own(listed));
+            // from the top, unless others take from there as well
+            let at = match list.first() {
+                None => return Ok(None),
+                Some(first) if !self.crowded || own(first) => 0,
+                Some(_) => queue::somewhere(list.len().min(CROWD))?,
+            };
+            let listed = list.swap_remove(at);
             let mine = own(&listed);
             let attempt = listed.claim.as_ref().filter(|_| mine).map_or(1, |c| c.record.number("Attempt").max(1));
             let (mut claim, edit) = queue::claim(self.coop, &self.store, &listed, &self.record.name, attempt)?;
@@ -55,7 +65,8 @@ impl Drain<'_> {
                     if now != self.record.record.tip {
                         return Err(self.lost());
                     }
-                    continue; // somebody else was quicker
+                    self.crowded = true; // somebody else was quicker
+                    continue;
                 }
                 Err(err) => return Err(err),
             }

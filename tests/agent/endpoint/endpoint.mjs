@@ -1,22 +1,24 @@
 // A model that follows a script, for tests: it makes the agent write the file that the prompt names as
-// FILE=<absolute path>, then commit it, then say that it is done (or nothing at all, for a prompt with STALL in it). It speaks the
+// FILE=<absolute path>, then commit it, then say that it is done (or nothing at all, for a prompt with STALL in it that does not
+// say it was tried before; a prompt with BUSY in it is refused once). A token with "limited" in it is used up. It speaks the
 // protocols of the agents under test: Anthropic messages, OpenAI responses and chat completions, Gemini generateContent.
 //
 // usage: node endpoint.mjs ADDRESS PORT LOG      PORT 0 takes a free one; "listening PORT" is printed when ready
 //
 // What the agent did so far is read from the conversation itself (the tool results after the last prompt), so the
-// process keeps no state and serves any number of runs at once. Every request is logged as one JSON line.
+// process keeps no state but which prompts it refused, and serves any number of runs at once. Every request is logged as one JSON line.
 import http from "node:http";
 import fs from "node:fs";
 
 const [address, port, log] = process.argv.slice(2);
 const LINE = "written by the agent\n";
 const DONE = "The file is written and committed.";
+const refused = new Set();
 
 // What to do after `done` tool calls.
 function plan(done, prompt) {
   const file = (/FILE=([^\s"']+)/.exec(prompt) || [])[1];
-  if (done >= 2 && /STALL/.test(prompt)) return { stall: true };
+  if (done >= 2 && /STALL/.test(prompt) && !/tried before/.test(prompt)) return { stall: true };
   if (!file || done >= 2) return { say: DONE };
   if (done === 0) return { write: file };
   const quoted = `'${file.replaceAll("'", "'\\''")}'`;
@@ -51,6 +53,19 @@ function anthropic(req, res, body, id) {
     done += results; // a message without either is a reminder that the agent gave itself
   }
   const names = (body.tools ?? []).map((tool) => tool.name);
+  const error = (type, message) => ({ type: "error", error: { type, message } });
+  if (/limited/.test(req.headers.authorization ?? "")) {
+    const reset = String(Math.floor(Date.now() / 1000) + 3600);
+    const unified = { status: "rejected", "representative-claim": "five_hour", reset, "5h-status": "rejected", "5h-reset": reset };
+    for (const [name, value] of Object.entries(unified)) res.setHeader(`anthropic-ratelimit-unified-${name}`, value);
+    res.setHeader("x-should-retry", "false");
+    return json(res, error("rate_limit_error", "This request would exceed your account's rate limit."), 429);
+  }
+  const busy = /BUSY-\w+/.exec(prompt)?.[0];
+  if (names.length && busy && !refused.has(busy)) {
+    refused.add(busy);
+    return json(res, error("overloaded_error", "Overloaded"), 529);
+  }
   const step = names.length ? plan(done, prompt) : { say: '{"title":"A test"}' };
   if (step.stall) return; // the connection stays open
   let block = { type: "text", text: step.say };

@@ -1,0 +1,141 @@
+//! A night in fast time: loops that share a queue, killed at random with their boxes, with a gate that flakes and accounts
+//! that are used up. `COOP_NIGHT=200` is the whole night; without it a short one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::looper::Looper;
+
+/// Works, now and then slowly, now and then refused; a few tasks cannot be done.
+const AGENT: &str = r#"
+task=$(printf '%s\n' "$1" | sed -n 's/^work \([a-z0-9]*\).*/\1/p' | head -n1)
+roll=$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')
+if [ $((roll % 40)) = 0 ]; then echo "{\"type\":\"limit\",\"until\":$(( $(date +%s) + 2 ))}"; exit 1; fi
+if [ $((roll % 41)) = 0 ]; then echo '{"type":"busy"}'; exit 1; fi
+case "$task" in *9) exit 0;; esac
+sleep 0.$((roll % 4))
+mkdir -p "d/$task"; echo "$roll" >>"d/$task/f"; git add d; git commit -qm "work of $task"
+"#;
+
+#[allow(clippy::disallowed_methods)]
+fn scale() -> (usize, usize) {
+    match std::env::var("COOP_NIGHT").ok().and_then(|n| n.parse().ok()) {
+        Some(tasks) => (tasks, 4),
+        None => (10, 2),
+    }
+}
+
+#[test]
+fn every_task_ends_done_once_or_blocked() {
+    let (tasks, members) = scale();
+    let gate = "test $(( $(od -An -N2 -tu2 /dev/urandom) % 12 )) != 0";
+    let Some(looper) = Looper::new(AGENT, gate) else { return };
+    looper.profile("one");
+    looper.profile("two");
+    let text: String = (0..tasks).map(|n| format!("- [ ] work t{n}\n")).collect();
+    looper.queue(&text);
+    let started = Instant::now();
+    let mut running: BTreeMap<usize, Child> = BTreeMap::new();
+    let (mut kills, mut box_kills, mut starts, mut dice) = (0, 0, 0, 0x2545_f491_u64);
+    let mut roll = |below: u64| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % below
+    };
+    let open = || {
+        let text = looper.tasks();
+        text.matches("- [ ]").count() + text.matches("- [w]").count()
+    };
+    while open() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(60 + 12 * tasks as u64), "{} left\n{}", open(), looper.tasks());
+        for member in 0..members {
+            let ended = running.get_mut(&member).is_none_or(|child| child.try_wait().expect("wait").is_some());
+            if ended {
+                let name = format!("m{member}");
+                running.insert(member, looper.spawn(&["mine", "--fork", &name, "--rounds", "0", "--base", "main"]));
+                starts += 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1_500 + roll(3_000)));
+        let victim = roll(members as u64) as usize;
+        match roll(4) {
+            0 => {
+                if let Some(child) = running.get_mut(&victim) {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    kills += 1;
+                }
+            }
+            1 => box_kills += kill_box(&looper, &format!("m{victim}")),
+            _ => {}
+        }
+    }
+    for child in running.values_mut() {
+        let _ = child.wait();
+    }
+    // whoever was killed last has its fork mended by its next start; here nothing is left to take
+    for member in 0..members {
+        let _ = looper.run(&["mine", "--fork", &format!("m{member}"), "--rounds", "0", "--base", "main"]).code;
+    }
+    let text = looper.tasks();
+    let (done, blocked) = (text.matches("- [x]").count(), text.matches("- [B]").count());
+    assert_eq!(done + blocked, tasks, "{text}");
+    let hopeless = (0..tasks).filter(|n| n % 10 == 9).count();
+    assert!(blocked >= hopeless, "{blocked} of {hopeless} are blocked");
+    let list: Vec<serde_json::Value> =
+        serde_json::from_str(&looper.place.coop(["tasks", "--json"]).ok()).expect("JSON");
+    let mut where_done: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for member in 0..members {
+        let head = format!("refs/coop/forks/m{member}/head");
+        let found = looper.place.world.run(&looper.place.repo, "git", ["rev-parse", "-q", "--verify", &head]);
+        if found.code != 0 {
+            continue;
+        }
+        let ids = looper.git(&["log", "--format=%(trailers:key=Coop-Task,valueonly)", &format!("main..{head}")]);
+        for id in ids.split_whitespace() {
+            where_done.entry(id.to_owned()).or_default().insert(member);
+        }
+    }
+    for task in &list {
+        let forks = where_done.get(task["id"].as_str().expect("id")).map_or(0, BTreeSet::len);
+        match task["state"].as_str() {
+            Some("done") => assert_eq!(forks, 1, "{task}"),
+            Some("blocked") => assert!(!task["reason"].as_str().unwrap_or_default().is_empty(), "{task}"),
+            _ => panic!("{task}"),
+        }
+    }
+    let held =
+        looper.git(&["log", "--no-walk", "--format=%(trailers:key=Coop-State,valueonly)", "--glob=refs/coop/claims"]);
+    assert!(!held.contains("held"), "{held}");
+    assert_eq!(boxes(&looper, "m").len(), 0, "an orphan box");
+    looper.whole();
+    eprintln!(
+        "{tasks} tasks, {members} loops, {}s: {done} done, {blocked} blocked ({hopeless} hopeless); {starts} starts, {kills} loops \
+         and {box_kills} boxes killed",
+        started.elapsed().as_secs()
+    );
+}
+
+/// Processes of bubblewrap that hold boxes of this world's forks.
+fn boxes(looper: &Looper, name: &str) -> Vec<i32> {
+    let label = format!("fork:{}", looper.place.fork_path(name).display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&line);
+        if text.contains("bwrap") && text.contains(&label) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn kill_box(looper: &Looper, name: &str) -> usize {
+    let Some(pid) = boxes(looper, name).into_iter().next() else { return 0 };
+    let status =
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).stderr(std::process::Stdio::null()).status();
+    usize::from(status.is_ok_and(|status| status.success()))
+}
