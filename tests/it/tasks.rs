@@ -1,6 +1,6 @@
 //! `git coop tasks`, `git coop init`, and claims of many processes at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::support::World;
@@ -11,7 +11,7 @@ fn place() -> (World, PathBuf) {
     (world, repo)
 }
 
-fn json(world: &World, repo: &PathBuf) -> Vec<serde_json::Value> {
+fn json(world: &World, repo: &Path) -> Vec<serde_json::Value> {
     serde_json::from_str(&world.coop(repo, ["tasks", "--json"]).ok()).expect("JSON")
 }
 
