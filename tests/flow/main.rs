@@ -4,9 +4,9 @@ mod attack;
 #[path = "../box/common.rs"]
 #[allow(dead_code)]
 mod common;
+mod drain;
 mod egress;
 mod fleet;
-mod drain;
 mod fork;
 mod hostile;
 mod kill;
