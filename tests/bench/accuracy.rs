@@ -2,9 +2,10 @@
 //!
 //! The corpus has one JSON object per line: `source`, `rule`, `text` (base64), `is_secret`. Only the half that was held
 //! back while the rules were written is scored (SHA-256 of the trimmed text is odd); `COOP_HALF=tune` scores the other one.
-//! A hit anywhere in the sample counts.
+//! A hit anywhere in the sample counts. A text counts once per source, and not at all where it is labelled both ways (a negative
+//! for one rule is often a positive of another).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::ByteSlice as _;
 use coop::secret::scan::{Confidence, Depth, Engine, RuleSet, Which};
@@ -114,15 +115,30 @@ fn main() {
     let (tune, list) = (var("COOP_HALF").is_some_and(|h| h == "tune"), var("COOP_LIST"));
     let text = std::fs::read_to_string(&path).expect("the corpus is readable");
     let engine = Engine::new(RuleSet::built_in());
-    let mut scores: BTreeMap<String, Score> = BTreeMap::new();
-    for line in text.lines() {
-        let row: Row = serde_json::from_str(line).expect("a row of the corpus");
-        let bytes = data_encoding::BASE64.decode(row.text.as_bytes()).expect("base64");
+    let rows: Vec<(Row, Vec<u8>)> = text
+        .lines()
+        .map(|line| {
+            let row: Row = serde_json::from_str(line).expect("a row of the corpus");
+            let bytes = data_encoding::BASE64.decode(row.text.as_bytes()).expect("base64");
+            (row, bytes)
+        })
+        .collect();
+    let mut labels: BTreeMap<&[u8], [bool; 2]> = BTreeMap::new();
+    for (row, bytes) in &rows {
+        labels.entry(bytes.trim()).or_default()[usize::from(row.is_secret)] = true;
+    }
+    let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
+    let (mut seen, mut seen_of): (BTreeSet<&[u8]>, BTreeSet<(&str, &[u8])>) = Default::default();
+    for (row, bytes) in &rows {
+        if labels[bytes.trim()] == [true, true] || !seen_of.insert((&row.source, bytes.trim())) {
+            continue;
+        }
+        let first = seen.insert(bytes.trim());
         let odd = Sha256::digest(bytes.trim())[0] % 2 == 1;
         if odd == tune {
             continue;
         }
-        let hits = engine.scan(&bytes, Depth::Full);
+        let hits = engine.scan(bytes, Depth::Full);
         let hit = hits.iter().find(|h| h.confidence > Confidence::Low);
         if tune
             && list.as_deref().is_some_and(|l| {
@@ -136,10 +152,12 @@ fn main() {
             let value = hit.map(|h| bytes[h.span.clone()].as_bstr().to_string());
             println!("{} {} {by:?} {value:?} {:?}", row.source, row.rule, bytes[..bytes.len().min(300)].as_bstr());
         }
-        scores.entry(row.source).or_default().add(row.is_secret, hit.is_some());
-        scores.entry("ALL".into()).or_default().add(row.is_secret, hit.is_some());
-        if SLICE.iter().any(|p| bytes.find(p).is_some()) {
-            scores.entry("(prefix slice)".into()).or_default().add(row.is_secret, hit.is_some());
+        scores.entry(&row.source).or_default().add(row.is_secret, hit.is_some());
+        if first {
+            scores.entry("ALL").or_default().add(row.is_secret, hit.is_some());
+        }
+        if first && SLICE.iter().any(|p| bytes.find(p).is_some()) {
+            scores.entry("(prefix slice)").or_default().add(row.is_secret, hit.is_some());
         }
     }
     for (source, score) in &scores {

@@ -54,7 +54,7 @@ pub fn name_around(text: &[u8], pos: usize) -> Range<usize> {
     pos - left..pos + right
 }
 
-/// The assignment whose name is `name`, if there is one on the same line (or in the next line's `value:`).
+/// The assignment whose name is `name`, if there is one on the same line, or on the next one in the shapes that formats give it there.
 pub fn after(text: &[u8], name: Range<usize>) -> Option<Assignment> {
     let mut at = name.end;
     let limit = text.len().min(at + GAP);
@@ -77,12 +77,32 @@ pub fn after(text: &[u8], name: Range<usize>) -> Option<Assignment> {
                 at += 1;
             }
             b'=' | b':' if join != Some(Join::Compare) => join = Some(Join::Assign),
+            // `x <- "v"`, `x || "v"`, `x ?? "v"`
+            b'<' if next == Some(b'-') && join.is_none() => {
+                join = Some(Join::Assign);
+                at += 1;
+            }
+            b'<' if next == Some(b'/') && join.is_none() => return value_in_next_element(text, name, at),
+            b'|' | b'?' if next == Some(text[at]) && join.is_none() => {
+                join = Some(Join::Assign);
+                at += 1;
+            }
             b'>' if join.is_none() => join = Some(Join::Element),
             b'>' | b'?' | b'|' | b'&' | b'+' | b'~' => {}
             b'-' if next == Some(b'>') => {}
-            b',' | b'(' if join.is_none() => join = Some(Join::Argument),
+            b'-' if matches!(next, Some(b'\n' | b'\r')) && matches!(text[at - 1], b'>' | b'|') => {}
+            b'\\' if matches!(next, Some(b'\n' | b'\r')) => {}
+            b',' if join.is_none() => match value_of_next_member(text, name.clone(), at) {
+                None => join = Some(Join::Argument),
+                found => return found,
+            },
+            b'(' if join.is_none() => join = Some(Join::Argument),
             b'(' | b'[' | b'{' if join.is_some() => {}
-            b'\r' | b'\n' | b',' => return value_on_next_line(text, name, at),
+            b'{' if text[..name.start].ends_with(b"variable \"") => return value_of_default(text, name, at),
+            b'\r' | b'\n' if matches!(join, Some(Join::Assign | Join::Element)) => {
+                return value_below(text, name, at, join?);
+            }
+            b'\r' | b'\n' | b',' => return value_of_next_member(text, name, at),
             b'\'' if text[..at].ends_with(b"&") && next.is_some_and(|b| b.is_ascii_lowercase()) => {} // a lifetime
             b'"' | b'\'' | b'`' | b'\\' => break,
             _ => {
@@ -97,12 +117,29 @@ pub fn after(text: &[u8], name: Range<usize>) -> Option<Assignment> {
     if at >= limit {
         return None;
     }
-    value(text, name, at, join.unwrap_or(Join::Beside), spaced)
+    let join = join.unwrap_or(if is_set(text, name.start) { Join::Assign } else { Join::Beside });
+    value(text, name, at, join, spaced)
+}
+
+/// Whether the word before a name says that a value is set: `ENV X v`, `setx X v`, `-x v`, `--x v`.
+fn is_set(text: &[u8], name: usize) -> bool {
+    let flag = text[name..].starts_with(b"-") && name.checked_sub(1).is_none_or(|at| text[at].is_ascii_whitespace());
+    if flag {
+        return true;
+    }
+    let before = &text[name.saturating_sub(12)..name];
+    let words = [&b"ENV "[..], b"ARG ", b"setx ", b"SET ", b"set ", b"export "];
+    words.iter().any(|w| before.ends_with(w))
 }
 
 /// Words and type annotations that stand between a name and its value.
 fn filler(text: &[u8], at: usize, join: Option<Join>) -> Option<usize> {
     let rest = &text[at..text.len().min(at + GAP)];
+    // FileZilla's `<Pass encoding="base64">`
+    let attribute = b"encoding=\"base64\"";
+    if join.is_none() && rest.starts_with(attribute) {
+        return Some(at + attribute.len());
+    }
     let word = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     if word == 0 {
         // `&str = "…"` after a colon
@@ -118,7 +155,7 @@ fn filler(text: &[u8], at: usize, join: Option<Join>) -> Option<usize> {
         return Some(at + word);
     }
     // a type: identifier characters, brackets and blanks up to one `=` that opens a quoted value
-    if join == Some(Join::Assign) {
+    if join == Some(Join::Assign) || join.is_none() && text[at - 1] == b' ' {
         let equals = rest.iter().position(|b| *b == b'=')?;
         let kind = &rest[..equals];
         let is_type = kind.iter().all(|b| b.is_ascii_alphanumeric() || b"_ <>[]&'.|?:*".contains(b));
@@ -129,21 +166,26 @@ fn filler(text: &[u8], at: usize, join: Option<Join>) -> Option<usize> {
     None
 }
 
-/// `name: DB_PASSWORD` and below it `value: …`, as in container specifications.
-fn value_on_next_line(text: &[u8], name: Range<usize>, at: usize) -> Option<Assignment> {
+/// `name: DB_PASSWORD` and below it, or after a comma, `value: …`, as in container specifications.
+fn value_of_next_member(text: &[u8], name: Range<usize>, at: usize) -> Option<Assignment> {
     let window = &text[at..text.len().min(at + GAP)];
     let blank = window.iter().take_while(|b| b" \t\r\n,\"'-".contains(b)).count();
     let rest = &window[blank..];
     let word = rest.iter().take_while(|b| b.is_ascii_alphabetic()).count();
     let key = rest[..word].to_ascii_lowercase();
     if !matches!(&key[..], b"value" | b"defaultvalue" | b"default" | b"string")
-        || window[..blank].iter().filter(|b| **b == b'\n').count() != 1
+        || window[..blank].iter().filter(|b| **b == b'\n').count() > 1
     {
         return None;
     }
-    let mut end = at + blank + word;
+    value_of_key(text, name, at + blank + word)
+}
+
+/// The value of the member whose key ends at `end`.
+fn value_of_key(text: &[u8], name: Range<usize>, mut end: usize) -> Option<Assignment> {
+    let limit = text.len().min(end + GAP);
     let mut joined = false;
-    while end < text.len().min(at + GAP) && b" \t\"':=>".contains(&text[end]) {
+    while end < limit && b" \t\"':=>".contains(&text[end]) {
         if joined && matches!(text[end], b'"' | b'\'') {
             break;
         }
@@ -151,6 +193,41 @@ fn value_on_next_line(text: &[u8], name: Range<usize>, at: usize) -> Option<Assi
         end += 1;
     }
     if joined { value(text, name, end, Join::Assign, true) } else { None }
+}
+
+/// `<key>name</key>` and then `<string>…`, as in property lists.
+fn value_in_next_element(text: &[u8], name: Range<usize>, at: usize) -> Option<Assignment> {
+    let window = &text[at..text.len().min(at + GAP)];
+    let close = window.iter().position(|b| *b == b'>')? + 1;
+    let blank = window[close..].iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let open = &window[close + blank..];
+    let tag = open.iter().position(|b| *b == b'>')?;
+    let known = [&b"<string"[..], b"<value", b"<td", b"<data"].iter().any(|t| open.starts_with(t));
+    if known { value(text, name, at + close + blank + tag + 1, Join::Element, false) } else { None }
+}
+
+/// `variable "db_password" { … default = "…" }`.
+fn value_of_default(text: &[u8], name: Range<usize>, at: usize) -> Option<Assignment> {
+    let window = &text[at..text.len().min(at + 4 * GAP)];
+    let block = &window[..window.iter().position(|b| *b == b'}').unwrap_or(window.len())];
+    let found = block.windows(8).position(|w| &w[..7] == b"default" && matches!(w[7], b' ' | b'='))?;
+    value_of_key(text, name, at + found + 7)
+}
+
+/// The value on the line below its operator: in quotes, in an element, or as a YAML block.
+fn value_below(text: &[u8], name: Range<usize>, at: usize, join: Join) -> Option<Assignment> {
+    let window = &text[at..text.len().min(at + GAP)];
+    let blank = window.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    let start = at + blank;
+    if window[..blank].iter().filter(|b| **b == b'\n').count() != 1 {
+        return None;
+    }
+    let block = matches!(text[..at].iter().rev().find(|b| **b != b'-'), Some(b'|' | b'>'));
+    let quoted = matches!(text.get(start), Some(b'"' | b'\'' | b'`'));
+    // the `>` of an element is a block mark as well, so the element is asked first
+    let found = value(text, name, start, join, true).filter(|_| quoted || block)?;
+    let ends = text[found.value.end..].iter().take(GAP).find(|b| !b.is_ascii_whitespace()) == Some(&b'<');
+    (join != Join::Element || ends).then_some(found)
 }
 
 fn value(text: &[u8], name: Range<usize>, mut at: usize, join: Join, spaced: bool) -> Option<Assignment> {

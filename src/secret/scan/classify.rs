@@ -125,6 +125,9 @@ fn shape(value: &[u8]) -> Shape {
 
 /// Judges `value`; `None` is not a secret.
 pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
+    if place.quoted && name >= Name::Secret && is_generated(value, shape(value)) {
+        return Some(Confidence::Medium);
+    }
     if value.len() < 4 || value.len() > super::assign::VALUE || ph::is_template(value) || ph::is_place(value) {
         return None;
     }
@@ -153,6 +156,18 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
     }
 }
 
+/// A long value of all classes without a blank: what a generator of keys gives, and nobody writes.
+fn is_generated(value: &[u8], s: Shape) -> bool {
+    (32..=160).contains(&value.len())
+        && s.space + s.high == 0
+        && s.digit >= 3
+        && s.other * 6 >= value.len()
+        && s.lower >= 4
+        && ph::distinct(value) >= 18
+        && language::letters(value).wordy * 3 < value.len()
+        && !value.windows(2).any(|w| matches!(w, b"${" | b"{{" | b"%s" | b"()" | b"=>" | b"\\x" | b"\\u"))
+}
+
 /// Bytes written as escapes: test vectors and magic numbers.
 fn has_escapes(value: &[u8]) -> bool {
     let escapes = |of: fn(u8) -> bool| value.windows(2).filter(|w| w[0] == b'\\' && of(w[1])).count();
@@ -161,6 +176,9 @@ fn has_escapes(value: &[u8]) -> bool {
 
 /// A conversion of printf: `%02x`, `%s`, `%.16llx`.
 fn has_format(value: &[u8]) -> bool {
+    if value.windows(2).filter(|w| w[0] == b'%' && b"cdsuxo".contains(&w[1])).count() > 2 {
+        return true;
+    }
     value.iter().enumerate().filter(|(_, b)| **b == b'%').any(|(at, _)| {
         let rest = &value[at + 1..value.len().min(at + 8)];
         let flags = rest.iter().take_while(|b| b"0123456789.*#lhz-".contains(b)).count();
@@ -282,7 +300,8 @@ fn token(value: &[u8], s: Shape, l: language::Letters, place: Place, least: usiz
         let mixed = s.digit > 0 && letters > 0 && ph::distinct(value) >= 6;
         return (usual && mixed && (!weak || value.len() >= 24 || place.vendor)).then_some(Confidence::Medium);
     }
-    if value.starts_with(b"0x") && value.len() < 34 {
+    // a short number in hexadecimal, a number with its type, a date
+    if value.starts_with(b"0x") && value.len() < 34 || letters <= 3 && s.digit + s.joint + letters + 1 >= value.len() {
         return None;
     }
     if !place.quoted {
@@ -309,7 +328,10 @@ fn token(value: &[u8], s: Shape, l: language::Letters, place: Place, least: usiz
         (false, _) => 45,
         (true, _) => 65,
     };
-    let random = share >= wanted && (classes >= 2 || l.noise >= 12) && (s.digit > 0 || l.noise * 2 >= letters.max(8));
+    // capitals and small letters in turns as no identifier has them
+    let turns = value.len() >= 16 && l.short * 2 >= letters && s.upper >= 4 && s.lower >= 4;
+    let random =
+        turns || share >= wanted && (classes >= 2 || l.noise >= 12) && (s.digit > 0 || l.noise * 2 >= letters.max(8));
     if random || place.vendor && share >= 30 && s.digit > 0 { Some(Confidence::Medium) } else { None }
 }
 

@@ -162,6 +162,9 @@ impl Engine {
             for (pos, act) in &triggers {
                 self.act(text, *pos, *act, depth, &mut names, &mut budget, &mut hits);
             }
+            if depth == Depth::Full {
+                super::runs::find(self, text, at, to, &mut hits);
+            }
             at = to;
         }
         super::overlap::resolve(hits)
@@ -251,11 +254,8 @@ impl Engine {
         }
         let shown = if rule.before.is_some() { 0 } else { prefix.len() };
         let token = &text[start..end];
-        let confidence = if rule.check == Check::AwsId && token.ends_with(b"EXAMPLE") {
-            Confidence::Low
-        } else {
-            checked(rule, token, shown)
-        };
+        let example = rule.check == Check::AwsId && token.ends_with(b"EXAMPLE");
+        let confidence = if example { Confidence::Low } else { checked(rule, token, shown) };
         Some(Hit { which: Which::Table(index), span: start..end, prefix: shown, confidence })
     }
 }

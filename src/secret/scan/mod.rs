@@ -23,6 +23,7 @@ pub mod prefix;
 #[cfg(test)]
 mod rule_tests;
 pub mod rules;
+mod runs;
 pub mod scanner;
 pub mod structural;
 pub mod text;
@@ -33,4 +34,4 @@ pub use rules::{Rule, RuleSet};
 pub use scanner::{Scanned, Scanner, scan_all};
 
 /// Counted up when the code finds other things in the same bytes: part of the cache key.
-pub const ENGINE: u32 = 2;
+pub const ENGINE: u32 = 3;

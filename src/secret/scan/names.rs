@@ -142,10 +142,14 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
     if verb && !(found.join == Join::Assign && (found.quoted || !found.spaced)) {
         return false;
     }
-    let argument_of_weak = found.join == Join::Argument && kind == Name::Weak;
-    if found.join == Join::Beside && found.quoted && kind != Name::Password || argument_of_weak {
+    // in quotes after nothing but a blank, or as an argument: only what looks very random
+    let loose = found.quoted && kind != Name::Password && found.join == Join::Beside
+        || found.join == Join::Argument && kind == Name::Weak;
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"_-+/=".contains(b);
+    if loose && (value.len() < 16 || !value.iter().any(u8::is_ascii_digit) || !value.iter().all(token)) {
         return false;
     }
+    let kind = if loose { Name::Weak } else { kind };
     // a salt or a seed is worth a word only where it is written as a constant
     let public_number = [&b"salt"[..], b"seed", b"nonce"].iter().any(|w| name.to_ascii_lowercase().ends_with(w));
     if !found.quoted && (public_number || kind == Name::Weak && found.spaced && found.join == Join::Compare) {
@@ -185,13 +189,22 @@ fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>)
     }
     let vendor = context::names_vendor(&words);
     let kind = classify::name(&text[found.name.clone()]);
+    let login = kind == Name::Password && login_line(text, found);
+    // the fingerprint of a key, a commit; a name of several words
+    let joints = value.iter().filter(|b| **b == b'_').count();
+    let apart = text[found.value.start - 1].is_ascii_whitespace();
+    let digest = value.len() == 40 && value.iter().all(u8::is_ascii_hexdigit);
+    if !login && !vendor && (apart && digest || joints > 1 || value[0] == b'_') {
+        return false;
+    }
     let place = Place { quoted: true, assigned: false, spaced: true, next: None, vendor };
+    if login {
+        return classify::judge(value, kind, place)
+            .is_some_and(|sure| push(engine, hits, "netrc-password", found.value.clone(), sure));
+    }
     if value.len() < 12 || !value.iter().any(u8::is_ascii_digit) || !vendor && (value.len() < 20 || kind == Name::Other)
     {
-        return kind == Name::Password
-            && login_line(text, found)
-            && classify::judge(value, kind, place)
-                .is_some_and(|sure| push(engine, hits, "netrc-password", found.value.clone(), sure));
+        return false;
     }
     match classify::judge(value, if vendor { Name::Secret } else { Name::Weak }, place) {
         Some(sure) => push(engine, hits, generic(Name::Secret, vendor), found.value.clone(), sure),

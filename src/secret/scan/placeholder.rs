@@ -194,6 +194,15 @@ pub fn is_stand_in(value: &[u8]) -> bool {
         || WHOLE.contains(&bare) && lower.len() <= bare.len() + 4
         || has_part(lower)
         || is_monotone(value)
+        || counts_in_hex(value)
+}
+
+/// Hexadecimal bytes that count: `000102030405…`, as test vectors do.
+fn counts_in_hex(value: &[u8]) -> bool {
+    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok());
+    let steps = value.chunks_exact(2).zip(value.chunks_exact(2).skip(1));
+    let up = steps.filter(|(a, b)| byte(a).is_some_and(|a| byte(b) == Some(a.wrapping_add(1)))).count();
+    value.len() >= 16 && up * 3 >= value.len()
 }
 
 /// Repeated or counting bytes: `aaaaaaaa`, `12345678`, `abcdefgh`, `abababab`.

@@ -1,0 +1,92 @@
+//! Long runs of token characters that are assigned to the bare name of a service: `heroku = "…"`, with no word
+//! that tells of a secret. Almost no text has such runs, so they are found first and the name is read backwards.
+
+use super::classify::{self, Name, Place};
+use super::context;
+use super::engine::{Engine, Hit, Which};
+use super::language;
+
+/// The shortest run that may be a token here.
+const LEAST: usize = 20;
+/// The longest one.
+const MOST: usize = 160;
+/// Bytes between the name and the value: an operator, blanks, quotes.
+const GAP: usize = 8;
+
+const fn table() -> [bool; 256] {
+    let mut out = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        let b = at as u8;
+        out[at] = b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        at += 1;
+    }
+    out
+}
+
+/// Bytes of a token.
+const TOKEN: [bool; 256] = table();
+
+/// Looks at every run that starts in `from..to`.
+pub fn find(engine: &Engine, text: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
+    let is = |at: usize| TOKEN[usize::from(text[at])];
+    let mut at = from;
+    if from > 0 && is(from - 1) {
+        while at < to && is(at) {
+            at += 1;
+        }
+    }
+    while at < to {
+        // no run of this length covers a place whose last byte is outside
+        let Some(last) = text.get(at + LEAST - 1) else { return };
+        if !TOKEN[usize::from(*last)] {
+            at += LEAST;
+            continue;
+        }
+        let mut start = at + LEAST - 1;
+        while start > from && is(start - 1) {
+            start -= 1;
+        }
+        let mut end = at + LEAST;
+        while end < text.len() && is(end) {
+            end += 1;
+        }
+        if (LEAST..=MOST).contains(&(end - start)) && start < to {
+            judge(engine, text, start, end, hits);
+        }
+        at = end + 1;
+    }
+}
+
+fn judge(engine: &Engine, text: &[u8], start: usize, end: usize, hits: &mut Vec<Hit>) {
+    let value = &text[start..end];
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    let joints = value.iter().filter(|b| matches!(b, b'-' | b'_')).count();
+    if digits < 3 || joints > 1 && !classify::is_uuid(value) || digits + joints == value.len() {
+        return;
+    }
+    let floor = start.saturating_sub(GAP);
+    let between = |b: &u8| b" \t\"'`=:>".contains(b);
+    let gap = text[floor..start].iter().rev().take_while(|b| between(b)).count();
+    let joined = text[start - gap..start].iter().any(|b| b"=:>".contains(b));
+    if gap == 0 || gap == GAP || text[start - gap..start].ends_with(b"::") {
+        return;
+    }
+    let name = super::assign::name_around(text, start - gap);
+    if name.is_empty() || name.end > start {
+        return;
+    }
+    let words = context::words(text[..name.end].get(name.start..).unwrap_or_default(), name.len());
+    let around = words.iter().any(|w| language::AROUND.has(w) || language::PUBLIC.has(w));
+    let whole = text[name.clone()].iter().all(u8::is_ascii_alphanumeric);
+    if around || !(joined || whole) || !context::names_vendor(&words) {
+        return;
+    }
+    let quoted = matches!(text[start - 1], b'"' | b'\'' | b'`');
+    let place = Place { quoted, assigned: joined, spaced: gap > 1, next: text.get(end).copied(), vendor: true };
+    let id = "vendor-credential";
+    let found = classify::judge(value, Name::Secret, place).filter(|_| engine.rules().is_on_built_in(id));
+    if let Some(confidence) = found {
+        hits.push(Hit { which: Which::BuiltIn(id), span: start..end, prefix: 0, confidence });
+    }
+}
