@@ -54,11 +54,6 @@ fn found(engine: &Engine, text: &[u8], rule: usize) -> bool {
     engine.scan(text, Depth::Full).iter().any(|h| h.which == Which::Table(rule as u16))
 }
 
-/// Any rule of the table: a sample of one provider may well be one of another that shares the prefix.
-fn found_by_any(engine: &Engine, text: &[u8]) -> bool {
-    engine.scan(text, Depth::Full).iter().any(|h| matches!(h.which, Which::Table(_)))
-}
-
 #[test]
 fn the_table_is_large_and_documented() {
     let rules = RuleSet::built_in();
@@ -89,7 +84,7 @@ fn every_rule_finds_its_format() {
             let hit = (0..8).any(|_| {
                 let value: Vec<u8> = patterns.iter().flat_map(|p| sample(p, &mut random)).collect();
                 let text = [lead.as_bytes(), &value, b"\"\n"].concat();
-                found(engine, &text, index) || found_by_any(engine, &text)
+                found(engine, &text, index)
             });
             if !hit {
                 missed.push(rule.id.clone());
