@@ -1,7 +1,7 @@
 //! The scanner beside its peers: `make bench`, or `cargo bench --bench scan`.
 //!
-//! `COOP_PEERS` names a directory with the programs of the peers (gitleaks, betterleaks, kingfisher, ripsecrets; what is not
-//! there is left out), `COOP_BENCH_TREE` a large source tree (Debian's linux-source, unpacked), `COOP_BENCH_HISTORY` a git
+//! `COOP_PEERS` names a directory with the programs of the peers (gitleaks, betterleaks, kingfisher, ripsecrets, git-secrets,
+//! detect-secrets-hook; what is not there is left out), `COOP_BENCH_TREE` a large source tree (Debian's linux-source, unpacked), `COOP_BENCH_HISTORY` a git
 //! repository with a long history. The staged check makes its own repository. CPU seconds are user and system together.
 
 use std::path::{Path, PathBuf};
@@ -83,9 +83,13 @@ fn main() {
         let first = measure(1, &history, ours, &["--history"]);
         row("history", "git coop scan", &first, &first);
         row("history", "the second time", &measure(3, &history, ours, &["--history"]), &first);
-        for (name, args) in
-            [("betterleaks", &["git", ".", "-o", report][..]), ("gitleaks", &["git", ".", "-r", report, "--no-banner"])]
-        {
+        let floor = measure(1, &history, Path::new("git"), &["log", "-p", "-U0", "--all"]);
+        row("history", "git log -p -U0", &floor, &first);
+        for (name, args) in [
+            ("betterleaks", &["git", ".", "-o", report][..]),
+            ("kingfisher", &["scan", ".", "--no-validate", "--no-update-check", "-o", report]),
+            ("gitleaks", &["git", ".", "-r", report, "--no-banner"]),
+        ] {
             if let Some(program) = peer(name) {
                 row("history", name, &measure(1, &history, &program, args), &first);
             }
@@ -97,8 +101,17 @@ fn main() {
     let own = measure(9, &repo, ours, &["--staged"]);
     row("staged", "git coop scan", &own, &own);
     row("staged", "git diff --cached", &measure(9, &repo, Path::new("git"), &["diff", "--cached"]), &own);
+    if let Some(program) = peer("git-secrets") {
+        let registered = Command::new(&program).arg("--register-aws").current_dir(&repo).status();
+        assert!(registered.is_ok_and(|s| s.success()), "git-secrets --register-aws");
+        row("staged", "git-secrets", &measure(3, &repo, &program, &["--pre_commit_hook"]), &own);
+    }
+    let files: Vec<String> = (0..5).map(|f| format!("d{f}/e{f}/f{f}")).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
     for (name, args) in [
-        ("betterleaks", &["git", "--staged", "."][..]),
+        ("ripsecrets", &files[..]),
+        ("detect-secrets-hook", &files),
+        ("betterleaks", &["git", "--staged", "."]),
         ("gitleaks", &["git", "--pre-commit", "--staged", "."]),
         ("kingfisher", &["scan", ".", "--staged", "--no-validate"]),
     ] {

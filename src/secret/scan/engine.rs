@@ -52,6 +52,8 @@ pub(super) enum Act {
     Jwk,
     /// `curl`, `docker login`, …
     Command,
+    /// `kind: Secret`.
+    Kubernetes,
     /// `://`.
     Url,
 }
@@ -121,6 +123,7 @@ impl Engine {
             heads.extend(forms(word).into_iter().map(|form| (form, Vec::new(), act)));
         }
         heads.push((b"BEGIN ".to_vec(), Vec::new(), Act::Armour));
+        heads.push((b"kind: Secret".to_vec(), Vec::new(), Act::Kubernetes));
         let heads = Heads::new(heads.iter().map(|(l, f, a)| (l.as_slice(), f.clone(), *a)));
         let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
         builder.extend(&joined);
@@ -167,7 +170,19 @@ impl Engine {
             }
             at = to;
         }
+        if depth == Depth::Full {
+            self.whole(text, &mut hits);
+        }
         super::overlap::resolve(hits)
+    }
+
+    /// What is known by the shape of the whole file.
+    fn whole(&self, text: &[u8], hits: &mut Vec<Hit>) {
+        let found = [("pgpass-password", super::files::pgpass(text)), ("htpasswd-hash", super::files::htpasswd(text))];
+        for (id, spans) in found.into_iter().filter(|(id, _)| self.rules.is_on_built_in(id)) {
+            let hit = |span| Hit { which: Which::BuiltIn(id), span, prefix: 0, confidence: Confidence::High };
+            hits.extend(spans.into_iter().map(hit));
+        }
     }
 
     fn joined_in(&self, text: &[u8], from: usize, to: usize, triggers: &mut Vec<(usize, Act)>) {
@@ -220,6 +235,13 @@ impl Engine {
             Act::Basic => {
                 if lower_starts_with(text, pos, b"basic") {
                     built_in("authorization-header", structural::header(text, pos + 5, true));
+                }
+            }
+            Act::Kubernetes => {
+                if starts_with(text, pos, b"kind: Secret\n") {
+                    for span in super::files::kubernetes(text, pos) {
+                        built_in("kubernetes-secret", Some((span, Confidence::High)));
+                    }
                 }
             }
             Act::Jwk => built_in("jwk-private-key", structural::jwk(text, pos)),

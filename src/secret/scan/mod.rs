@@ -12,6 +12,7 @@ pub mod checksum;
 pub mod classify;
 pub mod context;
 pub mod engine;
+mod files;
 pub mod finding;
 pub mod language;
 pub mod mac;

@@ -199,8 +199,8 @@ fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>)
     }
     let place = Place { quoted: true, assigned: false, spaced: true, next: None, vendor };
     if login {
-        return classify::judge(value, kind, place)
-            .is_some_and(|sure| push(engine, hits, "netrc-password", found.value.clone(), sure));
+        let opens = !ph::is_stand_in(value) && !ph::is_template(value);
+        return opens && push(engine, hits, "netrc-password", found.value.clone(), Confidence::Medium);
     }
     if value.len() < 12 || !value.iter().any(u8::is_ascii_digit) || !vendor && (value.len() < 20 || kind == Name::Other)
     {

@@ -62,7 +62,10 @@ fn judge(engine: &Engine, text: &[u8], start: usize, end: usize, hits: &mut Vec<
     let value = &text[start..end];
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let joints = value.iter().filter(|b| matches!(b, b'-' | b'_')).count();
-    if digits < 3 || joints > 1 && !classify::is_uuid(value) || digits + joints == value.len() {
+    // the name of a constant, a number
+    let one_case = !value.iter().any(u8::is_ascii_lowercase) || !value.iter().any(u8::is_ascii_uppercase);
+    let named = joints > 4 || joints > 1 && one_case && !classify::is_uuid(value);
+    if digits < 3 || named || digits + joints == value.len() {
         return;
     }
     let floor = start.saturating_sub(GAP);
