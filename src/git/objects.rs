@@ -22,7 +22,9 @@ pub fn open(repo: &Repo) -> Result<gix::Repository> {
     if let Some(opened) = known {
         return Ok(opened);
     }
-    let options = gix::open::Options::isolated().with(gix::sec::Trust::Reduced);
+    // a loop brings a pack with every task: with few slots the store stops finding objects in new ones
+    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 1024 };
+    let options = gix::open::Options::isolated().with(gix::sec::Trust::Reduced).object_store_slots(slots);
     let opened = gix::ThreadSafeRepository::open_opts(&repo.git_dir, options)
         .or_bug(format!("cannot open '{}'", repo.git_dir.display()))?
         .to_thread_local();
