@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use owo_colors::OwoColorize as _;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit;
 use crate::flow::Coop;
 use crate::flow::attack::{self, Ground, Outcome, corpus};
@@ -45,6 +45,9 @@ pub struct Args {
     /// Attack this runtime instead of the one that would be used
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
+    /// Keep the report as an event of refs/coop/doctor, where git log shows it
+    #[arg(long, requires = "attack")]
+    record: bool,
     /// Also print what held
     #[arg(long, short, requires = "attack")]
     verbose: bool,
@@ -108,6 +111,9 @@ impl Args {
     /// The corpus.
     fn attack(&self, context: &Context, settings: &Settings, coop: Option<&Coop>) -> Result<u8> {
         let scenes = corpus::chosen(&self.group, &self.names)?;
+        if self.record && coop.is_none() {
+            return Err(Error::usage("there is no repository to record the report in").hint("run it in a repository"));
+        }
         let ground = Ground::of(&context.env, settings, coop)?;
         let colour = colour(context);
         let (quiet, verbose) = (self.json, self.verbose || !self.names.is_empty());
@@ -133,6 +139,9 @@ impl Args {
                     report.summary()
                 )
             })?;
+        }
+        if let (true, Some(coop)) = (self.record, coop) {
+            attack::record(coop, &report)?;
         }
         Ok(if report.is_bad() { exit::NO } else { exit::OK })
     }

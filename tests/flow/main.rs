@@ -22,4 +22,5 @@ mod shapes;
 #[path = "../it/support.rs"]
 #[allow(dead_code)]
 mod support;
+mod thousand;
 mod world;

@@ -1,6 +1,7 @@
 //! Integration tests with real git: one binary, one module per topic. They need no runtime; those that do are
 //! in `tests/box`.
 
+mod attacks;
 mod bad_input;
 mod cli;
 mod cooldown;

@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
+use crate::flow::Coop;
+use crate::git::refs;
+use crate::state::{Event, Store};
 
 use corpus::{Attack, Scene};
 pub use place::Ground;
@@ -173,6 +176,32 @@ pub fn run(ground: &Ground, scenes: &[Scene], boxed: bool, tell: &mut (dyn FnMut
         counts,
         attacks,
     })
+}
+
+/// Where reports are kept.
+pub const REF: &str = "refs/coop/doctor";
+
+/// Keeps the report as an event on [`REF`], whole in the event's tree. Errors: exit 3 where somebody else was faster.
+pub fn record(coop: &Coop, report: &Report) -> Result<()> {
+    let store = Store::open(&coop.repo, &coop.env)?;
+    let old = refs::read(&coop.repo, &coop.env, REF)?;
+    let json = serde_json::to_vec_pretty(report).or_bug("cannot write JSON")?;
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let event = Event {
+        subject: format!("doctor: {}: {}", report.runtime, report.summary()),
+        trailers: vec![
+            pair("Kind", "doctor"),
+            pair("State", if report.is_bad() { "failed" } else { "passed" }),
+            pair("Version", report.version),
+            pair("Runtime", &report.runtime_version),
+            pair("Image", report.image.as_deref().unwrap_or_default()),
+            pair("Kernel", &report.kernel),
+            pair("Host", &coop.host()),
+        ],
+        files: [("report.json".to_owned(), json)].into(),
+        ..Event::default()
+    };
+    store.commit(REF, old.as_ref(), &event, Vec::new()).map(|_| ())
 }
 
 /// Attacks that happen together.
