@@ -70,6 +70,12 @@ pub const TABLE: &[Defence] = &[
     bwrap("seccomp", "system calls that reach the kernel's depths fail"),
     Defence { behind: &["seccomp"], ..bwrap("session-keyring", "a box joins a keyring of its own before it starts") },
     Defence { runtime: "docker", ..of("no-new-privileges", "setuid programs gain nothing") },
+    of("proxy-list", "the proxy reaches what is on the list and nothing else"),
+    of(
+        "proxy-address",
+        "the proxy refuses private, loopback, link-local and metadata addresses after it has resolved a name",
+    ),
+    of("proxy-tls", "TLS through the proxy has to name the host that was asked for"),
     of("pids-limit", "the number of processes is limited"),
     of("memory-limit", "memory is limited, where COOP_MEMORY says so"),
     Defence { behind: &["memory-limit"], ..of("tmpfs-size", "temporary directory and home are limited") },
