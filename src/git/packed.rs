@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn many_loose_refs_are_packed_and_stay_what_they_are() {
         let temp = tempfile::tempdir().expect("temp dir");
-        let env = Env::from_pairs([("PATH", std::env::var("PATH").expect("PATH"))]);
+        let env = Env::of_process();
         let repo = crate::git::init::init(temp.path(), &env).expect("repository");
         let git = |args: &[&str]| Git::isolated(&repo, &env).args(args).line().expect("git");
         let blob = Oid::parse(&git(&["hash-object", "-t", "tree", "-w", "--stdin"])).expect("oid");

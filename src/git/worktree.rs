@@ -98,7 +98,7 @@ pub fn hold_off(tree: &Repo, env: &Env, config: &Config, named: &[Named]) -> Res
         git.output().map(|output| output.status.success())
     };
     let common = tree.common_dir.join("config");
-    if !config.get("extensions.worktreeconfig").is_some_and(|value| value == "true") {
+    if config.get("extensions.worktreeconfig").is_none_or(|value| value != "true") {
         // what must not hold in every work tree moves to the main one's file, as the manual asks
         for key in ["core.bare", "core.worktree"] {
             let value = config.get(key).filter(|value| key != "core.bare" || *value == "true");

@@ -128,7 +128,8 @@ fn main() {
         labels.entry(bytes.trim()).or_default()[usize::from(row.is_secret)] = true;
     }
     let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
-    let (mut seen, mut seen_of): (BTreeSet<&[u8]>, BTreeSet<(&str, &[u8])>) = Default::default();
+    let mut seen: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut seen_of: BTreeSet<(&str, &[u8])> = BTreeSet::new();
     for (row, bytes) in &rows {
         if labels[bytes.trim()] == [true, true] || !seen_of.insert((&row.source, bytes.trim())) {
             continue;
