@@ -1,8 +1,12 @@
 //! kill -9 at every step and at any instant of a landing, and races: no commit is lost, no file of the user
 //! changes, and the next command finishes what is half done.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
+
+use coop::git::Oid;
+use coop::state::{Fork, ForkName, ForkState};
 
 use crate::land_support::{Land, f};
 use crate::support::World;
@@ -69,46 +73,126 @@ fn a_pending_checkout_never_costs_an_edit() {
     assert_eq!(land.git(["status", "--porcelain"]), "?? neighbour");
 }
 
-/// SIGKILL at random instants while somebody commits to the same branch and a neighbour file is dirty elsewhere.
+/// Forks with one commit each, made with plumbing: no work tree, no box, so that thousands are quick.
+fn prepared(land: &Land, names: &[String]) {
+    use std::io::Write as _;
+    let base = land.head("main");
+    let mut stream = String::new();
+    for name in names {
+        let text = format!("agent {name}");
+        stream.push_str(&format!(
+            "commit refs/coop/forks/{name}/head\nauthor Agent <agent@box> 1600000000 +0200\n\
+             committer Agent <agent@box> 1600000000 +0200\ndata {}\n{text}\nfrom {base}\nM 100644 inline {name}\n\
+             data {}\n{text}\n",
+            text.len(),
+            text.len()
+        ));
+    }
+    let mut git = land.world.command(&land.repo, "git");
+    let mut git = git.args(["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().expect("git");
+    git.stdin.take().expect("piped").write_all(stream.as_bytes()).expect("fed");
+    assert!(git.wait().expect("waits").success());
+    let coop = land.coop_lib();
+    let store = coop.store().expect("store");
+    store.prepare("prepared").expect("git");
+    let base = Oid::parse(&base).expect("id");
+    for name in names {
+        let mut fork = Fork {
+            name: ForkName::parse(name).expect("name"),
+            tip: None,
+            updated: 0,
+            state: ForkState::Review,
+            base: base.clone(),
+            head: Oid::parse(&land.head(&format!("refs/coop/forks/{name}/head"))).expect("id"),
+            path: land.world.root().join("repo-forks").join(name),
+            more: vec![("Agent".into(), "claude".into())],
+        };
+        fork.record(&store, "claude ended", Vec::new()).expect("records");
+    }
+}
+
+/// Ends the landing, or the landing with every git it has started, and waits until none of them is left.
+fn kill(child: &mut std::process::Child, with_git: bool) {
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a process");
+    if with_git {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    while rustix::process::test_kill_process_group(pid).is_ok() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What git left that was killed with us: its own locks, which git tells its user to remove.
+fn locks(land: &Land) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut stack = vec![land.repo.join(".git/refs")];
+    while let Some(dir) = stack.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                stack.push(path)
+            } else if path.extension().is_some_and(|e| e == "lock") {
+                found.push(path)
+            }
+        }
+    }
+    let own = ["index.lock", "HEAD.lock", "packed-refs.lock"].map(|name| land.repo.join(".git").join(name));
+    found.extend(own.into_iter().filter(|path| path.exists()));
+    found
+}
+
+/// SIGKILL at random instants, of the landing alone and with every git it has started, while somebody moves the same
+/// branch, a neighbour checkout is dirty and the checkout has files that git does not know: `COOP_TEST_ROUNDS` times.
 #[test]
 fn kills_at_any_instant_with_a_concurrent_committer() {
+    const BATCH: u64 = 50;
     let rounds: u64 = Land::rounds(40);
     let land = Land::new();
     let other = land.world.root().join("other");
     land.git(["worktree", "add", "-q", "-b", "side", other.to_str().expect("path")]);
     std::fs::write(other.join("README"), "dirty neighbour\n").expect("file");
-    let mut mine = 0;
+    std::fs::write(land.repo.join("untracked"), "not tracked\n").expect("file");
+    let name = |round: u64| format!("k{round}");
+    let started = std::time::Instant::now();
+    let (mut mine, mut landed_alone, mut half, mut locked) = (0, 0, 0, 0);
+    let mut span = Duration::from_millis(100); // how long a landing takes here, about
     for round in 0..rounds {
-        let name = format!("k{round}");
-        land.fork(&name);
-        land.work(&name, &[f(&format!("file{round}"), "agent\n")], &format!("agent {round}"));
+        if round % BATCH == 0 {
+            prepared(&land, &(round..rounds.min(round + BATCH)).map(name).collect::<Vec<_>>());
+        }
+        let name = name(round);
         let mut command = land.world.command(&land.repo, "git-coop-merge");
         command.args([&name, "--yes"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("starts");
-        let wait = (round * 7919) % 140;
-        std::thread::sleep(Duration::from_millis(wait / 2));
+        let begin = std::time::Instant::now();
+        let mut child = std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn().expect("starts");
+        let wait = span * ((round * 7_919 % 1_000) as u32) / 1_000;
         if round % 3 == 0 {
             // somebody moves the branch without its checkout: the landing has to see it
+            std::thread::sleep(wait / 2);
             let tip = land.head("main");
             let new = land.git(["commit-tree", "-m", &format!("user {round}"), "-p", &tip, &format!("{tip}^{{tree}}")]);
             if land.world.run(&land.repo, "git", ["update-ref", "refs/heads/main", &new, &tip]).code == 0 {
                 mine += 1;
             }
         }
-        std::thread::sleep(Duration::from_millis(wait - wait / 2));
-        let _ = child.kill();
-        let _ = child.wait();
-        // a git that was running ends by itself: taking its locks away would be an attack of our own
-        std::thread::sleep(Duration::from_millis(150));
-        let lock = land.repo.join(".git/index.lock");
-        let _ = std::fs::remove_file(lock); // git's own leftover of a killed git
-        for lock in ["refs/heads/main.lock", "HEAD.lock"] {
-            let _ = std::fs::remove_file(land.repo.join(".git").join(lock));
+        std::thread::sleep(wait.saturating_sub(begin.elapsed()));
+        kill(&mut child, round % 2 == 0);
+        let tip = land.head("main");
+        let moved = land.git(["log", "-1", "--format=%s", &tip]) == format!("agent {name}");
+        landed_alone += u64::from(moved);
+        half += u64::from(moved && !land.git(["status", "--porcelain", "--untracked-files=no"]).is_empty());
+        let left = locks(&land);
+        if !left.is_empty() {
+            locked += 1;
+            let run = land.merge([&name, "--yes"]);
+            assert!(matches!(run.code, 0..=3), "round {round}: {} {}", run.code, run.stderr);
+            for lock in left {
+                let _ = std::fs::remove_file(lock);
+            }
         }
-        let coop_locks = land.repo.join(".git/refs/coop/forks").join(&name);
-        for lock in ["meta.lock", "head.lock"] {
-            let _ = std::fs::remove_file(coop_locks.join(lock));
-        }
+        let begin = std::time::Instant::now();
         let run = land.merge([&name, "--yes"]);
         assert!(
             run.code == 0 || (run.code == 1 && run.stderr.contains("nothing to land")),
@@ -116,12 +200,13 @@ fn kills_at_any_instant_with_a_concurrent_committer() {
             run.code,
             run.stderr
         );
-        assert_eq!(
-            land.git(["log", "--format=%s", "-n", "3"]).matches(&format!("agent {round}")).count(),
-            1,
-            "round {round}"
-        );
-        assert_eq!(land.git(["status", "--porcelain"]), "", "round {round} (waited {wait} ms): {}", run.stderr);
+        if run.code == 0 {
+            span = (span * 7 + begin.elapsed()) / 8;
+        }
+        let subjects = land.git(["log", "--format=%s", "-n", "3"]);
+        assert_eq!(subjects.lines().filter(|l| **l == format!("agent {name}")).count(), 1, "round {round}: {subjects}");
+        let status = land.git(["status", "--porcelain"]);
+        assert_eq!(status, "?? untracked", "round {round} (waited {wait:?}): {}", run.stderr);
     }
     assert_eq!(land.git(["rev-list", "--count", "--grep=^agent ", "main"]), rounds.to_string());
     assert_eq!(
@@ -130,7 +215,14 @@ fn kills_at_any_instant_with_a_concurrent_committer() {
         "a commit of the user is lost"
     );
     assert_eq!(std::fs::read_to_string(other.join("README")).expect("file"), "dirty neighbour\n");
+    assert_eq!(std::fs::read_to_string(land.repo.join("untracked")).expect("file"), "not tracked\n");
+    assert_eq!(land.git(["ls-tree", "--name-only", "main"]).lines().count() as u64, rounds + 1);
     assert_eq!(land.world.run(&land.repo, "git", ["fsck", "--no-dangling"]).code, 0);
+    println!(
+        "{rounds} landings killed in {:?}: {landed_alone} had moved the branch, {half} of them not yet the checkout, \
+         {locked} left locks of a killed git; {mine} commits of the user meanwhile",
+        started.elapsed()
+    );
 }
 
 /// Two landings of one fork, and two forks onto one branch, at once.
