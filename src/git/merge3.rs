@@ -2,8 +2,8 @@
 //!
 //! Says "clean" only where `git merge-ort` would say so too with the same tree: renames are not looked
 //! for, so everything in which a rename could play a part (both sides deleted a path, one side added
-//! below a directory that the other removed) is [`Merged::Unclear`] and git decides. No attribute is
-//! read and no merge driver runs: a file whose attributes could name one is unclear as well.
+//! below a directory that the other removed) is [`Merged::Unclear`] and git decides. No merge driver runs: a file
+//! for which the target's attributes could choose how it is merged is unclear as well.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ use gix::objs::tree::{Entry, EntryKind, EntryMode};
 use gix::objs::{Tree, TreeRefIter};
 
 use crate::error::{Context as _, Result};
+
+use super::attributes::Attributes;
 
 /// Larger files are merged by git under a time limit (bytes): a crafted one keeps a diff busy for minutes.
 const MAX_TEXT: usize = 512 << 10;
@@ -31,6 +33,7 @@ pub enum Merged {
 /// Merges trees of one repository.
 pub struct Merger<'a> {
     repo: &'a gix::Repository,
+    attributes: &'a Attributes,
 }
 
 type Side = Option<(EntryMode, ObjectId)>;
@@ -49,8 +52,8 @@ impl From<crate::Error> for Stop {
 
 impl<'a> Merger<'a> {
     /// Over `repo`, whose object memory takes the results where it is on.
-    pub fn new(repo: &'a gix::Repository) -> Self {
-        Merger { repo }
+    pub fn new(repo: &'a gix::Repository, attributes: &'a Attributes) -> Self {
+        Merger { repo, attributes }
     }
 
     /// The tree that results from applying `base → theirs` to `ours`; `base` is `None` for a root commit.
@@ -61,7 +64,7 @@ impl<'a> Merger<'a> {
         if Some(theirs) == base {
             return Ok(Merged::Clean(ours));
         }
-        match self.trees([base, Some(ours), Some(theirs)], 0) {
+        match self.trees([base, Some(ours), Some(theirs)], b"", 0) {
             Ok(Some(tree)) => Ok(Merged::Clean(tree)),
             Ok(None) => {
                 Ok(Merged::Clean(self.repo.write_object(Tree::empty()).or_bug("cannot write the empty tree")?.detach()))
@@ -72,7 +75,7 @@ impl<'a> Merger<'a> {
     }
 
     /// Merges directories; a missing one counts as empty. `None` is the empty result.
-    fn trees(&self, ids: [Option<ObjectId>; 3], depth: usize) -> Result<Option<ObjectId>, Stop> {
+    fn trees(&self, ids: [Option<ObjectId>; 3], dir: &[u8], depth: usize) -> Result<Option<ObjectId>, Stop> {
         if depth > MAX_DEPTH {
             return Err(Stop::Unclear);
         }
@@ -98,7 +101,8 @@ impl<'a> Merger<'a> {
             if added_to_removed || both_removed {
                 return Err(Stop::Unclear);
             }
-            if let Some((mode, oid)) = self.entry(&name, sides, depth)? {
+            let path = if dir.is_empty() { name.clone() } else { [dir, b"/", &name].concat() };
+            if let Some((mode, oid)) = self.entry(&path, sides, depth)? {
                 entries.push(Entry { mode, filename: name.into(), oid });
             }
         }
@@ -109,13 +113,13 @@ impl<'a> Merger<'a> {
         Ok(Some(self.repo.write_object(Tree { entries }).or_bug("cannot write a tree")?.detach()))
     }
 
-    fn entry(&self, name: &[u8], [was, our, their]: [Side; 3], depth: usize) -> Result<Side, Stop> {
+    fn entry(&self, path: &[u8], [was, our, their]: [Side; 3], depth: usize) -> Result<Side, Stop> {
         let tree = |side: Side| side.filter(|(mode, _)| mode.is_tree()).map(|(_, id)| id);
         let maybe_tree = |side: Side| side.is_none_or(|(mode, _)| mode.is_tree());
         if our == their {
             // the same on both sides; looked into only for paths that both removed
             if was != our && tree(was).is_some() && tree(our).is_some() {
-                self.trees([tree(was), tree(our), tree(their)], depth + 1)?;
+                self.trees([tree(was), tree(our), tree(their)], path, depth + 1)?;
             }
             return Ok(our);
         }
@@ -126,16 +130,17 @@ impl<'a> Merger<'a> {
             return Ok(our);
         }
         if maybe_tree(was) && maybe_tree(our) && maybe_tree(their) {
-            let merged = self.trees([tree(was), tree(our), tree(their)], depth + 1)?;
+            let merged = self.trees([tree(was), tree(our), tree(their)], path, depth + 1)?;
             return Ok(merged.map(|id| (EntryKind::Tree.into(), id)));
         }
         let (Some(was), Some(our), Some(their)) = (was, our, their) else { return Err(Stop::Unclear) };
-        if [was, our, their].iter().any(|(mode, _)| !mode.is_blob()) || name == b".gitattributes" {
+        if [was, our, their].iter().any(|(mode, _)| !mode.is_blob()) || path.ends_with(b".gitattributes") {
             return Err(Stop::Unclear);
         }
         let mode = pick(was.0, our.0, their.0).ok_or(Stop::Unclear)?;
         let blob = match pick(was.1, our.1, their.1) {
             Some(id) => id,
+            None if self.attributes.may_name(self.repo, path)? => return Err(Stop::Unclear),
             None => self.text(was.1, our.1, their.1)?,
         };
         Ok(Some((mode, blob)))

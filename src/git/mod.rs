@@ -7,6 +7,7 @@
 //! files. Where a quick answer is not certain, git is asked.
 
 pub mod bind;
+pub mod attributes;
 pub mod blobs;
 pub mod bundle;
 pub mod checkout;

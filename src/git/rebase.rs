@@ -4,8 +4,11 @@
 //! The rules are those of `git rebase` with its defaults: merges are left out and their commits brought
 //! into a line; a commit that was empty stays; one that becomes empty is left out. Author, dates, message,
 //! encoding and other headers of each commit stay byte for byte; the committer is the user, now. Where the
-//! merge is not plainly clean, `git merge-tree` decides under a time limit; attributes and merge drivers of
-//! nobody are honoured, neither the tree's nor the user's.
+//! merge is not plainly clean, `git merge-tree` decides under a time limit.
+//!
+//! Where this differs from `git rebase`: `merge` attributes count as the target has them, not as the fork's own
+//! commits change them; a file that they give to a merge driver is a conflict where both sides changed it, and the
+//! driver does not run; attributes of the user's own configuration (`core.attributesFile`) do not count.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,7 @@ use gix::ObjectId;
 use crate::env::Env;
 use crate::error::{Context as _, Error, Result};
 
+use super::attributes::{self, Attributes};
 use super::merge3::{Merged, Merger};
 use super::recommit::Parts;
 use super::{Git, Oid, Repo, objects, pack_out, sign};
@@ -76,6 +80,7 @@ pub enum Rebased {
 pub fn rebase(repo: &Repo, env: &Env, onto: &Oid, commits: &[Oid], options: &Options<'_>) -> Result<Rebased> {
     let mut opened = objects::open(repo)?.with_object_memory();
     opened.object_cache_size_if_unset(64 << 20);
+    let tree = tree_of(&opened, &onto.to_gix()?)?;
     let mut line = Line {
         repo,
         env,
@@ -83,9 +88,9 @@ pub fn rebase(repo: &Repo, env: &Env, onto: &Oid, commits: &[Oid], options: &Opt
         options,
         left: options.all,
         tip: onto.clone(),
-        tree: ObjectId::null(gix::hash::Kind::Sha1),
+        tree,
+        attributes: Attributes::of(repo, tree),
     };
-    line.tree = line.tree_of(&onto.to_gix()?)?;
     let mut picks = Vec::with_capacity(commits.len());
     for commit in commits {
         match line.pick(commit)? {
@@ -105,14 +110,15 @@ struct Line<'a> {
     left: Duration,
     tip: Oid,
     tree: ObjectId,
+    attributes: Attributes,
+}
+
+fn tree_of(opened: &gix::Repository, commit: &ObjectId) -> Result<ObjectId> {
+    let commit = opened.find_commit(*commit).or_bug("cannot read a commit")?;
+    Ok(commit.tree_id().or_bug("a commit has no tree")?.detach())
 }
 
 impl Line<'_> {
-    fn tree_of(&self, commit: &ObjectId) -> Result<ObjectId> {
-        let commit = self.opened.find_commit(*commit).or_bug("cannot read a commit")?;
-        Ok(commit.tree_id().or_bug("a commit has no tree")?.detach())
-    }
-
     fn pick(&mut self, commit: &Oid) -> Result<Result<Option<Oid>, Conflict>> {
         let bytes = self.opened.find_object(commit.to_gix()?).or_bug("cannot read a commit")?.detach().data;
         let parts = Parts::of(&bytes)?;
@@ -122,8 +128,8 @@ impl Line<'_> {
             [one] => Some(ObjectId::from_hex(one).or_bug("a commit names no parent")?),
             _ => return Err(Error::bug("a merge commit cannot be picked")),
         };
-        let base = parent.map(|p| self.tree_of(&p)).transpose()?;
-        let merged = Merger::new(&self.opened).merge(base, self.tree, theirs)?;
+        let base = parent.map(|p| tree_of(&self.opened, &p)).transpose()?;
+        let merged = Merger::new(&self.opened, &self.attributes).merge(base, self.tree, theirs)?;
         let tree = match merged {
             Merged::Clean(tree) => tree,
             Merged::Unclear => match self.ask_git(commit, parent)? {
@@ -155,12 +161,16 @@ impl Line<'_> {
         let base = parent.unwrap_or(empty);
         let limit = self.options.each.min(self.left);
         let started = Instant::now();
-        let output = Git::isolated(self.repo, self.env)
+        let mut git = Git::isolated(self.repo, self.env);
+        for setting in attributes::no_drivers(self.repo, self.env)? {
+            git = git.config(&setting);
+        }
+        let output = git
             .config("merge.renames=true")
             .config("merge.directoryRenames=conflict")
             .config("merge.renormalize=false")
             .config("merge.conflictStyle=merge")
-            .arg(format!("--attr-source={empty}"))
+            .arg(format!("--attr-source={}", self.attributes.tree()))
             .args(["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z"])
             .arg(format!("--merge-base={base}"))
             .args([self.tip.as_str(), commit.as_str()])

@@ -217,6 +217,37 @@ fn merges_doubles_and_empty_commits() {
     }
 }
 
+/// `union`, `-merge` and a driver that nobody defined are merged as `git rebase` does; a defined driver is a program,
+/// which does not run: a conflict.
+#[test]
+fn merge_attributes_of_the_target_count_and_no_driver_runs() {
+    for (attribute, clean) in [("merge=union", true), ("-merge", false), ("binary", false), ("merge=nobodys", false)] {
+        let both = generated();
+        std::fs::create_dir_all(both.dir.join("d")).expect("dir");
+        std::fs::write(both.dir.join("d/.gitattributes"), format!("one {attribute}\n")).expect("attributes");
+        apply(&both, &Step::Line(2, 0, 0), 0);
+        let base = both.git(["rev-parse", "HEAD"]);
+        apply(&both, &Step::Line(2, 3, 1), 1);
+        let onto = both.git(["rev-parse", "HEAD"]);
+        both.git(["checkout", "-q", "--detach", &base]);
+        apply(&both, &Step::Line(2, 3, 2), 2); // the same line
+        let head = both.git(["rev-parse", "HEAD"]);
+        assert_eq!(matches!(both.alike(&onto, &head), Came::To(_)), clean, "{attribute}");
+        both.git(["checkout", "-q", "--detach", &base]);
+        apply(&both, &Step::Line(2, 9, 2), 2); // another line: text would merge cleanly
+        let head = both.git(["rev-parse", "HEAD"]);
+        let text = matches!(attribute, "merge=union" | "merge=nobodys");
+        assert_eq!(matches!(both.alike(&onto, &head), Came::To(_)), text, "{attribute}");
+        // the driver is a program of the user's now
+        let mark = both.world.root().join("ran");
+        both.git(["config", "merge.nobodys.driver", &format!("touch {}", mark.display())]);
+        both.git(["config", "merge.default", "nobodys"]);
+        let came = both.by_coop(&onto, &head);
+        assert_eq!(matches!(came, Came::To(_)), attribute == "merge=union", "{attribute}: {came:?}");
+        assert!(!mark.exists(), "{attribute}: a merge driver ran");
+    }
+}
+
 /// Where time runs out for git, that is said, and nothing else is claimed.
 #[test]
 fn the_time_limit_is_a_conflict_that_says_so() {
@@ -260,11 +291,27 @@ fn real_histories() {
         let line: Vec<String> =
             both.git(["rev-list", "--first-parent", "-n", "1200", "HEAD"]).lines().map(str::to_owned).collect();
         let (mut clean, mut conflicts, mut commits) = (0, 0, 0);
+        let blob = both.git(["hash-object", "-w", "--stdin"]);
         for n in 0..windows {
-            let at = 30 + (n * 7919) % (line.len() - 120);
-            let (head, base) = (&line[at], &line[at + 5]);
-            let tree = if n % 2 == 0 { &line[at + 6 + n % 25] } else { &line[at - (1 + n % 25)] };
-            let tree = format!("{tree}^{{tree}}");
+            let at = 60 + (n * 7919) % (line.len() - 150);
+            // every third window is long, on a target that has one file more; the others lack work or have it already
+            let (head, base) = if n % 3 == 2 { (&line[at], &line[at + 20]) } else { (&line[at], &line[at + 5]) };
+            let tree = match n % 3 {
+                0 => format!("{}^{{tree}}", &line[at + 6 + n % 25]),
+                1 => format!("{}^{{tree}}", &line[at - (1 + n % 25)]),
+                _ => {
+                    let index = [("GIT_INDEX_FILE", both.dir.join(".git/window-index"))];
+                    let with = |args: &[&str]| {
+                        let mut git = both.world.command(&both.dir, "git");
+                        let output = git.envs(index.clone()).args(args).output().expect("git");
+                        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+                    };
+                    with(&["read-tree", base]);
+                    with(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},a-file-of-the-target")]);
+                    with(&["write-tree"])
+                }
+            };
             let onto = both.git(["commit-tree", "-m", "elsewhere", "-p", base, &tree]);
             match both.alike(&onto, head) {
                 Came::To(picked) => {
