@@ -24,6 +24,8 @@ use person::Person;
 /// Every commit is scanned for secrets and for files that act on the host, rebased in memory onto the branch, and
 /// gated in a box (coop.gate) as the exact tree that would land. Only then the branch moves, and the checkout
 /// follows. Merge commits are brought into a line and commits that become empty are left out, as git rebase does.
+/// Unlike there, merge attributes count as the branch has them, and a file that they give to a merge driver is a
+/// conflict where both sides changed it: no driver runs.
 /// Nothing changes when anything fails: exit 1 for a red gate or a finding, 3 for a conflict or a lost race.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -57,7 +59,7 @@ pub struct Args {
     /// Drop the fork after it has landed
     #[arg(long)]
     drop: bool,
-    /// Put the branch back where it was before the fork landed
+    /// Put the branch back where it was before the fork landed; a fork that was dropped is there again
     #[arg(long, conflicts_with_all = ["all", "check", "into", "gate", "accept"])]
     undo: bool,
     /// Only say whether REVISIONS (A..B) carry coop work without a green verdict: for hooks; `-` reads what git
@@ -144,10 +146,11 @@ impl Args {
             }))?;
         } else {
             let text = format!(
-                "{} is back at {} (was {}); fork '{name}' is kept\n",
+                "{} is back at {} (was {}); fork '{name}' is {}\n",
                 undone.target,
                 undone.to.short(),
-                undone.from.short()
+                undone.from.short(),
+                if undone.again { "there again" } else { "kept" }
             );
             out::write(|stdout| stdout.write_all(text.as_bytes()))?;
         }

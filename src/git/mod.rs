@@ -6,8 +6,8 @@
 //! reftable repositories); gix reads and writes objects and trees, and reads index and refs where they are plain
 //! files. Where a quick answer is not certain, git is asked.
 
-pub mod bind;
 pub mod attributes;
+pub mod bind;
 pub mod blobs;
 pub mod bundle;
 pub mod checkout;

@@ -1,6 +1,8 @@
 //! Refs, read and written by git: several move in one transaction or none do, and every write names the
 //! value that it replaces. A blind write cannot be expressed.
 
+use std::path::PathBuf;
+
 use crate::env::Env;
 use crate::error::{Error, Result};
 
@@ -80,6 +82,12 @@ pub fn head(repo: &Repo, env: &Env) -> Result<Option<Oid>> {
         Some(branch) => read(repo, env, &branch),
         None => read(repo, env, "HEAD"),
     }
+}
+
+/// Lock files that stand where `names` would be written (git removes its own when it ends).
+pub fn locks(repo: &Repo, names: &[&str]) -> Vec<PathBuf> {
+    let lock = |name: &&str| repo.common_dir.join(format!("{name}.lock"));
+    names.iter().map(lock).filter(|lock| lock.symlink_metadata().is_ok()).collect()
 }
 
 /// A commit by any name a user may type, peeled. Errors: exit 2.

@@ -1,11 +1,15 @@
 //! Closed things: their chains hang from one ref, so the number of live refs does not grow and
 //! `git log refs/coop/archive` keeps the whole story.
 
+use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::git::Repo;
+use crate::git::objects::Reader;
 use crate::git::refs::{self, Edit, Old, Outcome};
 
 use super::event::{Event, Store};
-use super::fork::{Fork, ForkState};
+use super::fork::{Fork, ForkState, of_event};
+use super::name::ForkName;
 
 const ARCHIVE: &str = "refs/coop/archive";
 
@@ -46,4 +50,20 @@ pub fn close(store: &Store<'_>, fork: &Fork, state: ForkState, what: &str) -> Re
     }
     Err(Error::conflict(format!("fork '{}' was changed by somebody else meanwhile", fork.name))
         .hint("git coop fork ls"))
+}
+
+/// The fork `name` as it was when it was closed last; `None` where none of that name was.
+pub fn find(repo: &Repo, env: &Env, name: &ForkName) -> Result<Option<Fork>> {
+    let reader = Reader::open(repo)?;
+    let mut at = refs::read(repo, env, ARCHIVE)?;
+    while let Some(id) = at {
+        // the archive before, unless this is its first event; then what was closed
+        let mut parents = reader.commit(&id)?.parents;
+        let Some(closed) = parents.pop() else { break };
+        if reader.commit(&closed)?.message.starts_with(&format!("fork {name}: ")) {
+            return of_event(&reader, name.clone(), closed).map(Some);
+        }
+        at = parents.pop();
+    }
+    Ok(None)
 }

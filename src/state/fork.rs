@@ -155,7 +155,8 @@ fn short(name: &str) -> Option<&str> {
     name.strip_prefix("refs/coop/forks/")?.strip_suffix("/meta").filter(|name| !name.contains('/'))
 }
 
-fn of_event(reader: &Reader, name: ForkName, tip: Oid) -> Result<Fork> {
+/// The fork `name` as the event `tip` says it is.
+pub(super) fn of_event(reader: &Reader, name: ForkName, tip: Oid) -> Result<Fork> {
     let event = reader.commit(&tip)?;
     parse(name, tip, event.time, last_paragraph(&event.message))
 }

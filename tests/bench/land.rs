@@ -11,6 +11,7 @@ use coop::cli::Context;
 use coop::env::Env;
 use coop::flow::Coop;
 use coop::flow::fork::create::create;
+use coop::flow::land::{GateCandidate, run_gate};
 use coop::git::rebase::{Options, Rebased, rebase};
 use coop::git::refs::{Edit, Old};
 use coop::git::{Oid, picks};
@@ -296,17 +297,22 @@ fn queue(env: &Env, temp: &Path, count: usize) {
     }
     git(env, &dir, &["config", "coop.gate", "test ! -e bad-0"]);
     let c = coop(env, &dir);
-    if let Err(err) = c.runtime() {
-        return println!("queue: not measured: {err}");
+    let usable = match c.runtime() {
+        Ok(usable) => usable,
+        Err(err) => return println!("queue: not measured: {err}"),
+    };
+    // what the gate costs by itself: its box with the checkout in it, and what coop lays out for that box
+    let (mut boxes, mut gates) = (Vec::new(), Vec::new());
+    let one = Fork::load(&c.repo, &c.env, &ForkName::parse("q00").expect("name")).expect("fork");
+    let own = c.dir("forks/q00").expect("directory");
+    for _ in 0..9 {
+        let candidate = GateCandidate { commit: &one.head, base: &one.base, label: "bench", own: &own };
+        let mut boxed = 0.0;
+        gates.push(timed(|| {
+            boxed = run_gate(&c, &usable, &candidate, "true").expect("a box").boxed.as_secs_f64() * 1_000.0;
+        }));
+        boxes.push(boxed);
     }
-    let boxes: Vec<f64> = (0..9)
-        .map(|_| {
-            timed(|| {
-                let status = command(env, &dir, env!("CARGO_BIN_EXE_git-coop")).args(["run", "--", "true"]).status();
-                assert!(status.expect("runs").success(), "git coop run");
-            })
-        })
-        .collect();
     let mut output = None;
     let all = timed(|| {
         let mut command = command(env, &dir, env!("CARGO_BIN_EXE_git-coop-merge"));
@@ -316,5 +322,8 @@ fn queue(env: &Env, temp: &Path, count: usize) {
     let landed = text.lines().filter(|l| l.split_whitespace().nth(1) == Some("landed")).count();
     let failed = text.lines().filter(|l| matches!(l.split_whitespace().nth(1), Some("failed" | "conflict"))).count();
     println!("queue of {count} forks, {bad} bad: {landed} landed, {failed} named; target {} and {bad}", count - bad);
-    println!("queue: {:.1} ms per fork; a whole git coop run -- true: {:.1} ms", all / count as f64, stats(&boxes).0);
+    alone("the gate's box alone", &boxes, "none");
+    alone("the gate's box with what is laid out for it", &gates, "none");
+    let each = all / count as f64;
+    println!("queue: {each:.1} per fork, {:.1} more than the gate's box; target 50 at most", each - stats(&boxes).0);
 }

@@ -152,3 +152,79 @@ fn a_fork_at_work_does_not_land_and_a_killed_one_is_brought_back_first() {
     run.ok();
     assert_eq!(place.git(["log", "-1", "--format=%s"]), "boxed");
 }
+
+/// Killed at the steps around the gate: nothing has moved, the next command says so, and a green verdict is not asked for
+/// again.
+#[test]
+fn a_kill_around_the_gate_leaves_nothing_half_done() {
+    let Some(place) = place() else { return };
+    place.git(["config", "coop.gate", "echo gate ran"]);
+    for (step, said) in [("landing", "gate ran"), ("gated", "the gate has seen this tree: passed")] {
+        fork(&place, step, &format!("echo x >{step}"));
+        let main = place.git(["rev-parse", "main"]);
+        let mut command = place.world.command(&place.repo, "git-coop-merge");
+        let killed = command.args([step, "--yes"]).env("COOP_TEST_ABORT_AT", step).output().expect("runs");
+        assert_eq!(killed.status.code(), None, "{step}: {}", String::from_utf8_lossy(&killed.stderr));
+        assert_eq!(place.git(["rev-parse", "main"]), main);
+        assert_eq!(place.git(["status", "--porcelain"]), "");
+        let run = merge(&place, &[step]);
+        assert!(run.stderr.contains(said), "{step}: {}", run.stderr);
+        let named = run.stderr.contains("was interrupted before anything moved");
+        assert_eq!(named, step == "landing", "{step}: {}", run.stderr);
+        run.ok();
+        assert_eq!(place.git(["log", "-1", "--format=%s"]), format!("work of {step}"));
+    }
+}
+
+/// Ctrl-C while the gate runs: asked once, its box ends, and the fork is as it was.
+#[test]
+fn an_interrupted_gate_changes_nothing() {
+    let Some(place) = place() else { return };
+    fork(&place, "x", "echo x >x");
+    let main = place.git(["rev-parse", "main"]);
+    let mut command = place.world.command(&place.repo, "git-coop-merge");
+    command.args(["x", "--yes", "--gate", "echo started; sleep 100"]).stdin(std::process::Stdio::null());
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("starts");
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("started") {
+        assert!(std::io::BufRead::read_line(&mut stderr, &mut said).expect("read") > 0, "{said}");
+    }
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("SIGINT");
+    let _ = std::io::Read::read_to_string(&mut stderr, &mut said).expect("read");
+    assert_eq!(child.wait().expect("waits").code(), Some(3), "{said}");
+    assert!(said.contains("the gate was interrupted, nothing has moved"), "{said}");
+    assert_eq!(place.git(["rev-parse", "main"]), main);
+    assert_eq!(place.state("x")["state"], "review");
+    merge(&place, &["x"]).ok();
+}
+
+/// The user commits while the gate runs: the landing starts again on the new commit, and that tree is gated.
+#[test]
+fn a_commit_of_the_user_meanwhile_is_rebased_onto_and_gated_with() {
+    let Some(place) = place() else { return };
+    fork(&place, "x", "echo x >x");
+    place.git(["branch", "target"]);
+    let mark = place.world.root().join("first");
+    let mut command = place.world.command(&place.repo, "git-coop-merge");
+    command.args(["x", "--yes", "--into", "target", "--gate", "ls; sleep 2"]).stdin(std::process::Stdio::null());
+    let child = command.stderr(std::fs::File::create(&mark).expect("file")).stdout(std::process::Stdio::null()).spawn();
+    let mut child = child.expect("starts");
+    crate::world::until("the gate runs", || std::fs::read_to_string(&mark).is_ok_and(|text| text.contains("x\n")));
+    let blob = place.git(["hash-object", "-w", "README"]);
+    place.git(["update-index", "--add", "--cacheinfo", &format!("100644,{blob},mine")]);
+    let tree = place.git(["write-tree"]);
+    place.git(["reset", "-q"]);
+    let new = place.git(["commit-tree", "-m", "mine", "-p", "target", &tree]);
+    place.git(["update-ref", "refs/heads/target", &new]);
+    assert_eq!(child.wait().expect("waits").code(), Some(0));
+    let said = std::fs::read_to_string(&mark).expect("said");
+    assert!(said.contains("target moved meanwhile; rebasing again") && said.contains("mine\n"), "{said}");
+    assert_eq!(place.git(["log", "--format=%s", "-2", "target"]), "work of x\nmine");
+    let note = place.git(["log", "-1", "--format=%N", "--notes=refs/notes/coop/gate", "target"]);
+    assert!(
+        note.starts_with("passed: ls; sleep 2, ") && note.contains(&place.git(["rev-parse", "target^{tree}"])),
+        "{note}"
+    );
+}

@@ -39,40 +39,6 @@ fn lands_in_a_line_and_the_checkout_follows() {
 }
 
 #[test]
-fn a_straight_line_lands_as_it_is_and_undo_takes_it_back() {
-    let land = Land::new();
-    land.fork("x");
-    let head = land.work("x", &[f("a", "1\n")], "one");
-    let before = land.snapshot();
-    let main = land.head("main");
-    land.merge(["x", "--yes"]).ok();
-    assert_eq!(land.head("main"), head);
-    let text = land.merge(["x", "--undo"]).ok();
-    assert!(text.contains("main is back at") && text.contains("'x' is kept"), "{text}");
-    assert_eq!(land.head("main"), main);
-    let after: Vec<_> = land.snapshot().into_iter().skip(1).collect();
-    assert_eq!(after, before.into_iter().skip(1).collect::<Vec<_>>());
-    assert_eq!(land.record("x").state.as_str(), "review");
-    land.merge(["x", "--yes", "--drop"]).ok();
-    assert_eq!(land.head("main"), head);
-    let _ = land.merge(["x", "--undo"]).fails(2, "no fork 'x'");
-    assert!(land.git(["log", "--format=%s", "refs/coop/archive"]).contains("landed 1 commit on main"));
-    assert!(!land.repo.parent().expect("parent").join("repo-forks/x").exists());
-}
-
-#[test]
-fn undo_refuses_when_something_came_on_top() {
-    let land = Land::new();
-    land.fork("x");
-    land.work("x", &[f("a", "1\n")], "one");
-    land.merge(["x", "--yes"]).ok();
-    land.commit("later", "x\n");
-    let before = land.snapshot();
-    let _ = land.merge(["x", "--undo"]).fails(3, "has gone on since");
-    assert_eq!(land.snapshot(), before);
-}
-
-#[test]
 fn conflicts_are_named_and_nothing_changes() {
     let land = Land::new();
     land.fork("x");
@@ -265,27 +231,6 @@ fn rewritten_bases_and_unrelated_histories() {
     land.fork("y");
     land.work("y", &[f("z", "1\n")], "one");
     let _ = land.merge(["y", "--yes", "--into", "unrelated"]).fails(2, "no common history");
-}
-
-#[test]
-fn signing_without_a_key_is_refused_and_with_one_signs() {
-    let land = Land::new();
-    land.fork("x");
-    land.work("x", &[f("a", "1\n")], "one");
-    land.git(["config", "commit.gpgSign", "true"]);
-    land.git(["config", "gpg.format", "ssh"]);
-    land.git(["config", "user.signingKey", "/nonexistent/key"]);
-    let before = land.snapshot();
-    let _ = land.merge(["x", "--yes"]).fails(2, "cannot sign");
-    assert_eq!(land.snapshot(), before);
-    let key = land.world.root().join("key");
-    let made =
-        land.world.run(&land.repo, "ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key.to_str().expect("path")]);
-    assert_eq!(made.code, 0, "{}", made.stderr);
-    land.git(["config", "user.signingKey", key.to_str().expect("path")]);
-    land.merge(["x", "--yes"]).ok();
-    assert!(land.git(["cat-file", "-p", "main"]).contains("-----BEGIN SSH SIGNATURE-----"));
-    assert_eq!(land.git(["log", "-1", "--format=%an %ad", "--date=raw"]), "Agent 1600000000 +0200");
 }
 
 /// E-17 and its kin: whatever stands in the fork's directory in place of git's own files, the host reads refs alone.

@@ -37,13 +37,54 @@ pub fn create(coop: &Coop, name: &ForkName, base: Option<&str>) -> Result<Fork> 
     made
 }
 
+/// Makes the files of a fork that was dropped once more, at its head; no ref is written. The caller holds its lock.
+/// Errors leave nothing behind: exit 2 where something stands in its place.
+pub fn again(coop: &Coop, fork: &Fork) -> Result<()> {
+    let own = super::own_dir(coop, &fork.name);
+    sweep_leftover(coop, &own, &fork.path)?;
+    if fork.path.symlink_metadata().is_ok() {
+        return Err(Error::usage(format!("'{}' is in the way of the fork", fork.path.display())).hint("move it away"));
+    }
+    let made = lay_out(coop, &fork.name, &fork.head, &fork.path, &own);
+    if made.is_err() {
+        let _ = sweep_leftover(coop, &own, &fork.path);
+    }
+    made.map(|_| ())
+}
+
 fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Result<Fork> {
-    let (repo, env) = (&coop.repo, &coop.env);
-    std::fs::create_dir_all(own).context(Kind::Usage, format!("cannot write '{}'", own.display()))?;
-    let progress = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // the git that moves the refs at the end starts while files are written
     let events = coop.store()?;
     events.prepare(&format!("fork {name}: open at {}", base.short()))?;
+    let submodules = lay_out(coop, name, base, path, own)?;
+    let mut fork = Fork {
+        name: name.clone(),
+        tip: None,
+        updated: 0,
+        state: ForkState::Open,
+        base: base.clone(),
+        head: base.clone(),
+        path: path.to_owned(),
+        more: Vec::new(),
+    };
+    if let Some(branch) = refs::head_branch(&coop.repo, &coop.env)? {
+        fork.set("Branch", branch.trim_start_matches("refs/heads/"));
+    }
+    fork.set("Host", coop.host());
+    fork.set("Ahead", "0");
+    let head = Edit::set(name.head_ref(), Old::Missing, base.clone());
+    fork.record(&events, &format!("open at {}", base.short()), vec![head])?;
+    if submodules > 0 {
+        eprintln!("note: {submodules} submodules are empty in the fork");
+    }
+    Ok(fork)
+}
+
+/// The files of a fork at `base`: its seed store, work tree and private git directory. Gives the number of submodules.
+fn lay_out(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Result<usize> {
+    let (repo, env) = (&coop.repo, &coop.env);
+    std::fs::create_dir_all(own).context(Kind::Usage, format!("cannot write '{}'", own.display()))?;
+    let progress = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // packing and checking out need each other's results for nothing, and there are two cores
     let (store, files) = std::thread::scope(|scope| {
         let store = scope.spawn(|| {
@@ -83,27 +124,7 @@ fn make(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) -> Re
     live::gitfile(own)?;
     coop::give(&own.join("git"), owner)?;
     coop::give(path, owner)?;
-    let mut fork = Fork {
-        name: name.clone(),
-        tip: None,
-        updated: 0,
-        state: ForkState::Open,
-        base: base.clone(),
-        head: base.clone(),
-        path: path.to_owned(),
-        more: Vec::new(),
-    };
-    if let Some(branch) = refs::head_branch(repo, env)? {
-        fork.set("Branch", branch.trim_start_matches("refs/heads/"));
-    }
-    fork.set("Host", coop.host());
-    fork.set("Ahead", "0");
-    let head = Edit::set(name.head_ref(), Old::Missing, base.clone());
-    fork.record(&events, &format!("open at {}", base.short()), vec![head])?;
-    if submodules > 0 {
-        eprintln!("note: {submodules} submodules are empty in the fork");
-    }
-    Ok(fork)
+    Ok(submodules)
 }
 
 fn check_out(coop: &Coop, base: &Oid, path: &Path) -> Result<(crate::git::Repo, usize)> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::agent::tree;
 use crate::error::{Context as _, Error, Result};
-use crate::git::{Git, seed, worktree};
+use crate::git::{Git, Oid, seed, worktree};
 use crate::sandbox::boxes;
 use crate::state::{Fork, ForkName, ForkState, archive};
 
@@ -80,7 +80,9 @@ pub fn drop_fork(coop: &Coop, fork: &Fork) -> Result<()> {
     if let Some(root) = fork.path.parent() {
         let _ = std::fs::remove_dir(root); // only where it is empty
     }
-    let used: Vec<_> = Fork::all(&coop.repo, &coop.env)?.into_iter().map(|f| f.base).collect();
+    let seed = |fork: &Fork| fork.get("Seed").and_then(|oid| Oid::parse(oid).ok());
+    let forks = Fork::all(&coop.repo, &coop.env)?;
+    let used: Vec<_> = forks.into_iter().flat_map(|fork| [seed(&fork), Some(fork.base)]).flatten().collect();
     seed::prune(&coop.repo, &used)
 }
 

@@ -70,6 +70,8 @@ pub struct Ran {
     pub how: String,
     /// Seconds it took, box included.
     pub seconds: u64,
+    /// The part of it from the box's start to its end.
+    pub boxed: Duration,
     /// What it printed, bounded.
     pub log: Vec<u8>,
 }
@@ -93,7 +95,9 @@ pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &st
         tick: Some(&mut enough),
         ..Io::default()
     };
+    let begin = Instant::now();
     let ended = launch(usable, &spec, io);
+    let boxed = begin.elapsed();
     let log = shower.join().unwrap_or_default();
     let ended = ended?;
     let how = match ended.how {
@@ -115,7 +119,7 @@ pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &st
         }
     };
     let passed = ended.how == How::Exited && ended.status == 0;
-    Ok(Ran { passed, how, seconds: started.elapsed().as_secs(), log })
+    Ok(Ran { passed, how, seconds: started.elapsed().as_secs(), boxed, log })
 }
 
 fn spec(

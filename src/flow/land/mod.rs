@@ -27,7 +27,7 @@ use crate::ui::text::count;
 use super::Coop;
 
 pub use candidate::{Candidate, Work, build, conflict as conflict_error, work};
-pub(super) use gate::{Candidate as GateCandidate, Ran, run as run_gate};
+pub use gate::{Candidate as GateCandidate, Ran, run as run_gate};
 pub use hostpaths::why as host_path;
 pub use judge::{Judged, gate_only};
 pub(super) use judge::{KEYS as VERDICT_KEYS, judge};
@@ -289,6 +289,7 @@ impl Landing<'_> {
         let tip = self.store.write(&event, fork.tip.as_ref())?;
         let subject = format!("coop: land {}", fork.name);
         let sets = self.notes(candidate, gate);
+        let mut locked = Vec::new();
         for _ in 0..=RETRIES {
             let mut edits = vec![
                 Edit::set(&target.branch.name, Old::Is(candidate.onto.clone()), candidate.tip.clone()),
@@ -314,8 +315,16 @@ impl Landing<'_> {
                 return Ok(Outcome::Lost);
             }
             // only the notes moved, or somebody held a lock for a moment
+            let names: Vec<&str> = edits.iter().map(|edit| edit.name.as_str()).collect();
+            locked = refs::locks(repo, &names);
         }
-        Ok(Outcome::Lost)
+        match locked.first() {
+            Some(lock) => {
+                Err(Error::conflict(format!("'{}' is in the way: another git holds it, or was killed", lock.display()))
+                    .hint(format!("if no git runs in this repository: rm '{}'", lock.display())))
+            }
+            None => Ok(Outcome::Lost),
+        }
     }
 
     /// The record of the fork once it has landed.

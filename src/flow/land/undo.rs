@@ -3,9 +3,10 @@
 use crate::error::{Error, Result};
 use crate::git::Oid;
 use crate::git::refs::{Edit, Old, Outcome};
-use crate::state::{Fork, ForkName, ForkState};
+use crate::state::{Fork, ForkName, ForkState, archive};
 
 use super::super::Coop;
+use super::super::fork::create;
 use super::{follow, target};
 
 /// What an undo did.
@@ -17,16 +18,24 @@ pub struct Undone {
     pub from: Oid,
     /// Where it is again.
     pub to: Oid,
+    /// Whether the fork had been dropped and is there again.
+    pub again: bool,
     /// Why the checkout did not follow.
     pub behind: Option<String>,
 }
 
-/// Puts the branch back where it was before fork `name` landed. Errors: exit 1 where it did not land, exit 3 where
+/// Puts the branch back where it was before fork `name` landed. A fork that was dropped since is there again. Errors: exit 1 where it did not land, exit 3 where
 /// something came on top, exit 2 for a dirty checkout.
 pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
     let _lock = super::super::fork::take(coop, name)?;
     follow::pending(coop)?;
-    let mut fork = Fork::load(&coop.repo, &coop.env, name)?;
+    let (mut fork, dropped) = match Fork::find(&coop.repo, &coop.env, name)? {
+        Some(fork) => (fork, false),
+        None => match archive::find(&coop.repo, &coop.env, name)? {
+            Some(fork) => (fork, true),
+            None => (Fork::load(&coop.repo, &coop.env, name)?, false),
+        },
+    };
     let id = |key: &str| fork.get(key).and_then(|oid| Oid::parse(oid).ok());
     let (Some(onto), Some(tip), Some(short), ForkState::Landed) =
         (id("Onto"), id("Landed"), fork.get("Target"), fork.state)
@@ -42,14 +51,21 @@ pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
     target::clean(coop, &target)?;
     target::room(coop, &target, &onto)?;
     let store = coop.store()?;
+    store.prepare(&format!("coop: undo landing of {name}"))?;
     fork.state = ForkState::Review;
     follow::promise(coop, &mut fork, &target, &tip, &onto);
+    let mut edits = vec![Edit::set(&target.branch.name, Old::Is(tip.clone()), onto.clone())];
+    if dropped {
+        // as it landed: what it was before the rebase may be gone
+        (fork.base, fork.head) = (onto.clone(), tip.clone());
+        fork.set("Seed", tip.as_str());
+        create::again(coop, &fork)?;
+        edits.push(Edit::set(name.head_ref(), Old::Missing, tip.clone()));
+    }
     let event = fork.event(&format!("landing on {short} undone"));
     let last = store.write(&event, fork.tip.as_ref())?;
-    let edits = [
-        Edit::set(&target.branch.name, Old::Is(tip.clone()), onto.clone()),
-        Edit::set(name.meta_ref(), Old::from(fork.tip.clone()), last.clone()),
-    ];
+    let before = if dropped { Old::Missing } else { Old::from(fork.tip.clone()) };
+    edits.push(Edit::set(name.meta_ref(), before, last.clone()));
     match store.transaction(&format!("coop: undo landing of {name}"), &edits)? {
         Outcome::Done => {}
         Outcome::Lost => {
@@ -65,5 +81,5 @@ pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
         }
         fork.record(&store, "open for review again", Vec::new())?;
     }
-    Ok(Undone { target: short, from: tip, to: onto, behind })
+    Ok(Undone { target: short, from: tip, to: onto, again: dropped, behind })
 }
