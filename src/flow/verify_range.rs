@@ -9,6 +9,7 @@ use crate::git::objects::Reader;
 use crate::git::{Git, Oid, Repo};
 use crate::state::Fork;
 use crate::state::verdict;
+use crate::without::without;
 
 /// What is known of one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,10 @@ pub fn rows(repo: &Repo, env: &Env, revs: &[String]) -> Result<Vec<Row>> {
             None => crate::git::refs::read(repo, env, &format!("{}^{{tree}}", note.tip))?,
         };
         rows[at].origin = Some((note.fork, note.agent));
-        rows[at].green = note.command.filter(|_| tree.as_ref() == Some(&note.tree)).map(|c| (c, note.tree));
+        rows[at].green = note
+            .command
+            .filter(|_| tree.as_ref() == Some(&note.tree) || without("verdict-tree"))
+            .map(|c| (c, note.tree));
     }
     Ok(rows)
 }

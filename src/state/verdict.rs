@@ -134,7 +134,10 @@ pub fn find(repo: &Repo, env: &Env, tree: &Oid, digest: &Oid) -> Result<Option<V
     let found = events(repo, env)?;
     let matching: Vec<&Rc<Found>> = found
         .iter()
-        .filter(|f| f.get("Tree") == Some(tree.as_str()) && f.get("Gate") == Some(digest.as_str()))
+        .filter(|f| {
+            f.get("Tree") == Some(tree.as_str())
+                && (f.get("Gate") == Some(digest.as_str()) || crate::without::without("verdict-command"))
+        })
         .collect();
     let Some(mut verdict) = matching.iter().find_map(|f| f.verdict()) else { return Ok(None) };
     verdict.logs.extend(matching.iter().map(|f| f.event.clone()));

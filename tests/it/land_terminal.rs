@@ -52,18 +52,28 @@ impl Terminal {
     }
 
     /// Waits for `what` on the screen, then types `answer`.
-    fn answer(&mut self, what: &str, answer: &str) {
+    pub fn answer(&mut self, what: &str, answer: &str) {
+        self.until(what);
+        self.say(answer);
+    }
+
+    /// Types.
+    pub fn say(&mut self, answer: &str) {
+        self.master.write_all(answer.as_bytes()).expect("typed");
+    }
+
+    /// Waits for `what` on the screen.
+    pub fn until(&mut self, what: &str) {
         let start = Instant::now();
         while !self.seen.contains(what) {
             let open = self.read(Duration::from_millis(50));
             assert!(open && start.elapsed() < Duration::from_secs(60), "'{what}' was not shown: {}", self.seen);
         }
         self.seen = self.seen.split_off(self.seen.find(what).expect("found") + what.len());
-        self.master.write_all(answer.as_bytes()).expect("typed");
     }
 
     /// Its exit code (128 + n for a signal) and the rest of the screen.
-    fn end(mut self) -> (i32, String) {
+    pub fn end(mut self) -> (i32, String) {
         let start = Instant::now();
         let status = loop {
             self.read(Duration::from_millis(20));
@@ -147,6 +157,23 @@ fn all_forks_are_asked_about_once() {
     let (code, text) = terminal.end();
     assert!(code == 0 && text.contains("[2/2] two"), "{code}: {text}");
     assert_eq!(land.git(["rev-list", "--count", "main"]), "3");
+}
+
+/// The user commits while the landing asks: it starts again on the new commit.
+#[test]
+fn a_commit_while_it_asks_is_rebased_onto() {
+    let land = Land::new();
+    land.fork("x");
+    land.work("x", &[f("a", "1\n")], "one");
+    let mut terminal = Terminal::start(&land, "git-coop-merge", &["x"]);
+    terminal.until("on main? [y/N] ");
+    land.commit("mine", "1\n");
+    terminal.say("y\n");
+    terminal.answer("which has landed? [y/N] ", "n\n");
+    let (code, text) = terminal.end();
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(land.git(["log", "--format=%s", "-2"]), "one\nuser: mine");
+    assert_eq!(land.git(["status", "--porcelain"]), "");
 }
 
 /// Ctrl-C while it asks: nothing has moved, and the next command goes on as if it had not been there.

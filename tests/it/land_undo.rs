@@ -111,8 +111,8 @@ fn a_branch_under_rebase_elsewhere_is_left_alone() {
     assert_eq!(land.snapshot(), before);
     land.world.git(&elsewhere, ["rebase", "--abort"]);
     land.world.git(&elsewhere, ["checkout", "-q", "--detach"]);
-    land.git(["bisect", "start", "-q", "main", "main~1"]);
+    land.git(["bisect", "start"]);
     let _ = land.merge(["x", "--yes", "--into", "main"]).fails(2, "a bisect of branch 'main' is under way in");
-    land.git(["bisect", "reset", "-q"]);
+    land.git(["bisect", "reset"]);
     land.merge(["x", "--yes", "--into", "main"]).ok();
 }

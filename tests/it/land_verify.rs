@@ -8,7 +8,7 @@ use coop::state::{ForkState, Store};
 use crate::land_support::{Land, f};
 
 /// Records what a green gate would have recorded for the tree of `rev`.
-fn green(land: &Land, name: &str, rev: &str, command: &str) {
+pub fn green(land: &Land, name: &str, rev: &str, command: &str) {
     let coop = land.coop_lib();
     let reader = Reader::open(&coop.repo).expect("objects");
     let tree = reader.tree(&Oid::parse(&land.head(rev)).expect("id")).expect("tree");

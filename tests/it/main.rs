@@ -19,6 +19,7 @@ mod land_support;
 mod land_terminal;
 mod land_undo;
 mod land_verify;
+mod land_without;
 mod man;
 mod outcomes;
 mod profiles;

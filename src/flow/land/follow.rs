@@ -11,7 +11,7 @@ use super::target::Target;
 /// Notes in the record, before the branch moves, that this checkout has to follow from `old` to `new`.
 pub fn promise(coop: &Coop, fork: &mut Fork, target: &Target, old: &Oid, new: &Oid) {
     keep(fork);
-    if target.here {
+    if target.here && !crate::without::without("landing-promise") {
         fork.set("Follow", coop.repo.work_tree.to_string_lossy());
         fork.set("Follow-From", old.as_str());
         fork.set("Follow-To", new.as_str());

@@ -23,6 +23,7 @@ use crate::state::event::Event;
 use crate::state::notes::{self, Notes};
 use crate::state::{Fork, ForkName, ForkState, Store};
 use crate::ui::text::count;
+use crate::without::without;
 
 use super::Coop;
 
@@ -291,8 +292,12 @@ impl Landing<'_> {
         let sets = self.notes(candidate, gate);
         let mut locked = Vec::new();
         for _ in 0..=RETRIES {
+            let old = match without("landing-old-value") {
+                true => Old::from(refs::read(repo, env, &target.branch.name)?),
+                false => Old::Is(candidate.onto.clone()),
+            };
             let mut edits = vec![
-                Edit::set(&target.branch.name, Old::Is(candidate.onto.clone()), candidate.tip.clone()),
+                Edit::set(&target.branch.name, old, candidate.tip.clone()),
                 Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()),
             ];
             match notes::edits(repo, env, self.store.ident(), &sets) {
