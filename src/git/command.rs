@@ -107,7 +107,8 @@ impl Git {
     }
 
     fn bare(env: &Env) -> Self {
-        let mut command = Command::new("git");
+        // by its path: with a name alone the standard library forks this whole process to look for it
+        let mut command = Command::new(env.which("git").unwrap_or_else(|| "git".into()));
         command
             .env_clear()
             .env("PATH", env.get("PATH").unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin")))

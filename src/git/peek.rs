@@ -32,7 +32,9 @@ fn unmoved<T>(repo: &Repo, read: impl FnOnce(&gix::Repository) -> Option<T>) -> 
         Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
     };
     let before = packed();
-    opened.refs.force_refresh_packed_buffer().ok()?;
+    if before.is_some() {
+        opened.refs.force_refresh_packed_buffer().ok()?;
+    }
     let value = read(&opened)?;
     (packed() == before).then_some(value)
 }

@@ -57,6 +57,33 @@ fn a_kill_after_the_transaction_is_finished_by_the_next_command() {
     }
 }
 
+/// git writes the refs of a transaction one after another. Where it is killed in between, the record is there and the
+/// branch is not: the next command says so, and starts again.
+#[test]
+fn a_git_killed_between_two_refs_is_noticed() {
+    let land = aborting("after-transaction");
+    let onto = land.head("main");
+    assert_eq!(land.merge(["x", "--yes"]).code, -1);
+    let tip = land.head("main");
+    land.git(["update-ref", "refs/heads/main", &onto]);
+    let land = Land { world: land.world.with_env("COOP_TEST_ABORT_AT", ""), repo: land.repo };
+    let run = land.merge(["x", "--yes"]);
+    assert!(run.stderr.contains("the landing of 'x' was interrupted before anything moved"), "{}", run.stderr);
+    run.ok();
+    assert_eq!(land.git(["log", "--format=%s"]), "one\nuser: user\nfirst");
+    assert_eq!(land.git(["status", "--porcelain"]), "?? neighbour");
+    // the same in the other direction
+    let land = Land { world: land.world.with_env("COOP_TEST_ABORT_AT", "following"), repo: land.repo };
+    assert_eq!(land.merge(["x", "--undo"]).code, -1);
+    land.git(["update-ref", "refs/heads/main", &tip]);
+    let land = Land { world: land.world.with_env("COOP_TEST_ABORT_AT", ""), repo: land.repo };
+    let run = land.merge(["x", "--undo"]);
+    assert!(run.stderr.contains("undoing the landing of 'x' was interrupted before anything moved"), "{}", run.stderr);
+    run.ok();
+    assert_eq!(land.git(["log", "--format=%s"]), "user: user\nfirst");
+    assert_eq!(land.git(["status", "--porcelain"]), "?? neighbour");
+}
+
 /// Edits that the user made between the kill and the next command are kept.
 #[test]
 fn a_pending_checkout_never_costs_an_edit() {

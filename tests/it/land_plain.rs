@@ -201,6 +201,7 @@ fn refs_and_ranges_are_those_of_git() {
     for (head, target) in [(&side, &main), (&main, &side), (&main, &base), (&merged, &main), (&side, &merged)] {
         assert_eq!(range(head, target, &base), by_git(head, target, &base));
     }
+    assert_eq!(peek::one(&coop.repo, "refs/heads/main"), Some(Some(oid(&main))), "nothing is packed yet");
     land.git(["pack-refs", "--all"]);
     land.git(["update-ref", "refs/coop/forks/x/head", &main]);
     land.git(["symbolic-ref", "refs/heads/sym", "refs/heads/main"]);

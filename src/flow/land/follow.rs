@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::git::follow as checkout;
 use crate::git::{Oid, refs};
-use crate::state::Fork;
+use crate::state::{Fork, ForkState};
 
 use super::super::Coop;
 use super::target::Target;
@@ -40,6 +40,9 @@ pub fn pending(coop: &Coop) -> Result<Vec<Fork>> {
     for fork in forks.iter_mut().filter(|f| f.get("Follow") == Some(here.as_str())) {
         let id = |key: &str| fork.get(key).and_then(|oid| Oid::parse(oid).ok());
         let (Some(old), Some(new)) = (id("Follow-From"), id("Follow-To")) else { continue };
+        if not_moved(coop, fork, &old, &new)? {
+            continue;
+        }
         let said = finish(coop, fork, &old, &new)?;
         match said {
             Ok(what) => {
@@ -60,6 +63,27 @@ pub fn pending(coop: &Coop) -> Result<Vec<Fork>> {
         }
     }
     Ok(forks)
+}
+
+/// A git that was killed between two refs of the transaction has written the record, which comes first, and not the
+/// branch: then the record says again what was true before.
+fn not_moved(coop: &Coop, fork: &mut Fork, old: &Oid, new: &Oid) -> Result<bool> {
+    let branch = fork.get("Follow-Branch").map(|b| format!("refs/heads/{b}")).unwrap_or_default();
+    if old == new || refs::read(&coop.repo, &coop.env, &branch)?.as_ref() != Some(old) {
+        return Ok(false);
+    }
+    let undoing = fork.get("Landed") == Some(old.as_str());
+    fork.state = if undoing { ForkState::Landed } else { ForkState::Review };
+    keep(fork);
+    if !undoing {
+        for key in ["Onto", "Landed", "Target", "Accepted"] {
+            fork.set(key, "");
+        }
+    }
+    let what = if undoing { "undoing the landing" } else { "the landing" };
+    eprintln!("note: {what} of '{}' was interrupted before anything moved", fork.name);
+    fork.record(&coop.store()?, "interrupted before anything moved", Vec::new())?;
+    Ok(true)
 }
 
 fn finish(coop: &Coop, fork: &Fork, old: &Oid, new: &Oid) -> Result<std::result::Result<String, String>> {

@@ -296,9 +296,10 @@ impl Landing<'_> {
                 true => Old::from(refs::read(repo, env, &target.branch.name)?),
                 false => Old::Is(candidate.onto.clone()),
             };
+            // the record comes first: where git itself is killed between two refs, the next command knows (`follow`)
             let mut edits = vec![
-                Edit::set(&target.branch.name, old, candidate.tip.clone()),
                 Edit::set(fork.name.meta_ref(), Old::from(fork.tip.clone()), tip.clone()),
+                Edit::set(&target.branch.name, old, candidate.tip.clone()),
             ];
             match notes::edits(repo, env, self.store.ident(), &sets) {
                 Ok(more) => edits.extend(more),

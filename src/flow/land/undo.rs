@@ -54,7 +54,7 @@ pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
     store.prepare(&format!("coop: undo landing of {name}"))?;
     fork.state = ForkState::Review;
     follow::promise(coop, &mut fork, &target, &tip, &onto);
-    let mut edits = vec![Edit::set(&target.branch.name, Old::Is(tip.clone()), onto.clone())];
+    let mut edits = Vec::new();
     if dropped {
         // as it landed: what it was before the rebase may be gone
         (fork.base, fork.head) = (onto.clone(), tip.clone());
@@ -65,7 +65,9 @@ pub fn undo(coop: &Coop, name: &ForkName) -> Result<Undone> {
     let event = fork.event(&format!("landing on {short} undone"));
     let last = store.write(&event, fork.tip.as_ref())?;
     let before = if dropped { Old::Missing } else { Old::from(fork.tip.clone()) };
+    // the record first, as in a landing
     edits.push(Edit::set(name.meta_ref(), before, last.clone()));
+    edits.push(Edit::set(&target.branch.name, Old::Is(tip.clone()), onto.clone()));
     match store.transaction(&format!("coop: undo landing of {name}"), &edits)? {
         Outcome::Done => {}
         Outcome::Lost => {
