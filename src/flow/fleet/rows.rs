@@ -1,6 +1,6 @@
 //! What the board shows: read from refs and the labels of boxes, and from nothing else.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sandbox::boxes::{self, RunningBox};
 use crate::sandbox::runtime::Usable;
 use crate::state::fleet::Fleet;
@@ -34,10 +34,17 @@ pub fn members(fleet: &Fleet) -> Vec<Named> {
 
 /// All members, then loops that belong to no fleet. `usable` is the runtime whose boxes are looked at.
 pub fn rows(coop: &Coop, usable: Option<&Usable>) -> Result<Vec<Row>> {
-    let fleet = super::load(coop)?;
-    let loops = Loop::all(&coop.repo, &coop.env)?;
-    let forks = Fork::all(&coop.repo, &coop.env)?;
-    let running = usable.and_then(|usable| boxes::running(usable).ok()).unwrap_or_default();
+    // each of them waits for another process: together they take as long as the slowest
+    let (fleet, loops, forks, running) = std::thread::scope(|scope| {
+        let fleet = scope.spawn(|| super::load(coop));
+        let loops = scope.spawn(|| Loop::all(&coop.repo, &coop.env));
+        let boxes = scope.spawn(|| usable.and_then(|usable| boxes::running(usable).ok()).unwrap_or_default());
+        let forks = Fork::all(&coop.repo, &coop.env);
+        (fleet.join(), loops.join(), forks, boxes.join())
+    });
+    let ended = |_| Error::bug("a thread that reads the state has ended");
+    let (fleet, loops, forks) = (fleet.map_err(ended)??, loops.map_err(ended)??, forks?);
+    let running = running.map_err(ended)?;
     let waiting: Vec<&str> = fleet.record.get("Waiting").unwrap_or_default().split(' ').collect();
     let members = members(&fleet);
     let mut rows: Vec<Row> = Vec::new();
