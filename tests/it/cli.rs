@@ -17,12 +17,6 @@ fn help_version_and_usage() {
 }
 
 #[test]
-fn a_program_without_its_command_says_so() {
-    let world = World::new();
-    let _ = world.run(&world.root(), "git-coop-loop", [] as [&str; 0]).fails(2, "no 'git coop loop'");
-}
-
-#[test]
 fn through_git_itself() {
     let world = World::new();
     let repo = world.repo("repo");
