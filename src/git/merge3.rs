@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use gix::ObjectId;
+use gix::diff::blob::{Algorithm, Diff, InternedInput};
 use gix::merge::plumbing::blob::builtin_driver::text;
 use gix::objs::tree::{Entry, EntryKind, EntryMode};
 use gix::objs::{Tree, TreeRefIter};
@@ -18,6 +19,9 @@ use super::attributes::Attributes;
 
 /// Larger files are merged by git under a time limit (bytes): a crafted one keeps a diff busy for minutes.
 const MAX_TEXT: usize = 512 << 10;
+
+/// Changes of the two sides this near to each other (in lines) are left to git.
+const NEAR: u32 = 8;
 /// Trees nested deeper than this are git's business.
 const MAX_DEPTH: usize = 256;
 
@@ -156,10 +160,12 @@ impl<'a> Merger<'a> {
             if super::diff::is_binary(&bytes) { Err(Stop::Unclear) } else { Ok(bytes) }
         };
         let (was, our, their) = (read(was)?, read(our)?, read(their)?);
+        if !apart(&was, &our, &their) {
+            return Err(Stop::Unclear);
+        }
         let mut out = Vec::new();
-        let mut input = gix::diff::blob::InternedInput::new(&[][..], &[][..]);
-        let options =
-            text::Options { diff_algorithm: gix::diff::blob::Algorithm::Histogram, ..text::Options::default() };
+        let mut input = InternedInput::new(&[][..], &[][..]);
+        let options = text::Options { diff_algorithm: Algorithm::Histogram, ..text::Options::default() };
         let resolution = gix::merge::plumbing::blob::builtin_driver::text(
             &mut out,
             &mut input,
@@ -176,7 +182,46 @@ impl<'a> Merger<'a> {
     }
 }
 
+/// Whether the two sides change places that are at least [`NEAR`] lines apart. Nearer ones are git's to merge: among lines
+/// that repeat, such as those of a lock file, git may see a change a few lines further up or down than we do, and then
+/// finds a conflict where there is none for us (found in a real history).
+fn apart(was: &[u8], our: &[u8], their: &[u8]) -> bool {
+    let changed = |side: &[u8]| -> Vec<std::ops::Range<u32>> {
+        let input = InternedInput::new(was, side);
+        Diff::compute(Algorithm::Histogram, &input).hunks().map(|hunk| hunk.before).collect()
+    };
+    let (ours, theirs) = (changed(our), changed(their));
+    let mut theirs = theirs.iter().peekable();
+    for hunk in &ours {
+        // those that end well before this one are before all that follow, too
+        while theirs.next_if(|other| other.end + NEAR <= hunk.start).is_some() {}
+        if theirs.peek().is_some_and(|other| other.start < hunk.end + NEAR) {
+            return false;
+        }
+    }
+    true
+}
+
 /// The three-way rule for one value: what only one side changed wins; `None` where both did.
 fn pick<T: PartialEq>(was: T, our: T, their: T) -> Option<T> {
     if our == their || was == their { Some(our) } else { (was == our).then_some(their) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn what_is_near_is_left_to_git() {
+        let lines = |change: &[usize]| -> Vec<u8> {
+            (0..60).flat_map(|n| format!("{n}{}\n", if change.contains(&n) { "!" } else { "" }).into_bytes()).collect()
+        };
+        let was = lines(&[]);
+        assert!(apart(&was, &lines(&[5, 50]), &lines(&[20, 35])));
+        assert!(apart(&was, &lines(&[]), &lines(&[1])));
+        for (our, their) in [(10, 10), (10, 11), (10, 17), (30, 24)] {
+            assert!(!apart(&was, &lines(&[our]), &lines(&[their])), "{our} {their}");
+        }
+        assert!(!apart(&was, &lines(&[5, 40]), &lines(&[20, 43])));
+    }
 }
