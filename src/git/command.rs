@@ -208,6 +208,9 @@ impl Git {
     /// work depends on what a box made.
     pub fn output_within(mut self, limit: std::time::Duration) -> Result<Option<Output>> {
         use std::io::Read;
+        if limit.is_zero() {
+            return Ok(None); // no time is left: not even started
+        }
         let deadline = std::time::Instant::now() + limit;
         let input = self.input.take();
         self.command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
