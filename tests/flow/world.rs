@@ -50,11 +50,11 @@ impl Place {
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.spawn().expect("git-coop starts")
     }
-    /// The state of one fork, as `fork ls --json` says it.
+    /// The state of one fork, as `fork ls --json` says it; null where there is no such fork.
     pub fn state(&self, name: &str) -> serde_json::Value {
         let text = self.coop(["fork", "ls", "--json"]).ok();
         let rows: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
-        rows.into_iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no fork {name} in {text}"))
+        rows.into_iter().find(|row| row["name"] == name).unwrap_or_default()
     }
     pub fn fork_path(&self, name: &str) -> PathBuf {
         self.world.root().join("repo-forks").join(name)

@@ -53,8 +53,7 @@ fn run_locked(coop: &Coop, usable: &Usable, id: &str, dir: &Path, job: Job) -> R
     let start = Start::of(coop)?;
     mend::marks(coop, &start)?;
     let plan = shadows::plan(coop, &coop.repo.work_tree)?;
-    let protected = Protected::plan(coop, &plan)?;
-    protected.agree(dir)?;
+    let protected = Protected::settle(coop, &plan, dir)?;
     let workspace = workspace(coop, dir, &start, &plan, &protected)?;
     let terminal = job.terminal;
     let (spec, ready) = session::spec(coop, usable, &workspace, &plan, id, scratch.path(), job)?;

@@ -18,7 +18,9 @@ use crate::secret::shadow::Plan;
 use crate::ui::text::{printable, printable_bytes};
 
 use super::super::Coop;
-use super::super::lock::Lock;
+
+/// The file in which a run writes down what it protects.
+const LIST: &str = "read-only";
 
 /// A named directory with more entries than this is refused: it could not be looked through.
 const MAX_ENTRIES: usize = 10_000;
@@ -34,6 +36,19 @@ pub struct Protected {
 }
 
 impl Protected {
+    /// As [`Protected::plan`], for the run in `dir`, once it is sure that nothing moves any more: no other box on this
+    /// checkout can write what is protected. Errors: as there, and exit 3 where one can, or could until just now.
+    pub fn settle(coop: &Coop, plan: &Plan, dir: &Path) -> Result<Protected> {
+        let protected = Protected::plan(coop, plan)?;
+        protected.agree(dir)?;
+        // a box that ended between the two looks may have put something else there
+        if !protected.paths.is_empty() && Protected::plan(coop, plan)? != protected {
+            return Err(Error::conflict("files that git's configuration names changed while the box was started")
+                .hint("look at them with git status; then try again"));
+        }
+        Ok(protected)
+    }
+
     /// What git's configuration names in this checkout, less what `plan` hides anyway.
     ///
     /// Errors (exit 2): what it names is missing, so that a box could make it; is a link that a box could replace; has
@@ -72,19 +87,14 @@ impl Protected {
 
     /// Writes down in `dir`, the directory of this run, what it protects, and makes sure that every other living run
     /// on this checkout protects as much. Errors: exit 3 where one does not.
-    pub fn agree(&self, dir: &Path) -> Result<()> {
+    fn agree(&self, dir: &Path) -> Result<()> {
         let bytes: Vec<u8> = self.paths.keys().flat_map(|p| [p.as_os_str().as_bytes(), b"\0"].concat()).collect();
-        let file = "read-only";
-        std::fs::write(dir.join(file), bytes).or_bug("cannot write what is read-only in the box")?;
+        std::fs::write(dir.join(LIST), bytes).or_bug("cannot write what is read-only in the box")?;
         let Some(runs) = dir.parent().filter(|_| !self.paths.is_empty()) else { return Ok(()) };
         for run in std::fs::read_dir(runs).context(Kind::Usage, "cannot read the list of live runs")?.flatten() {
             let other = run.path();
-            if other == dir || !Lock::is_held(&other.join("lock")) {
-                continue;
-            }
-            // a run that is just starting has not written it yet
-            let read = || std::fs::read(other.join(file)).ok();
-            let theirs = (0..20).find_map(|_| read().or_else(|| wait(Duration::from_millis(50)))).unwrap_or_default();
+            // also one that nobody holds: its process was killed, and its box may live until it is swept
+            let Some(theirs) = (other != dir).then(|| listed(&other)).flatten() else { continue };
             let theirs: BTreeSet<&[u8]> = theirs.split(|b| *b == 0).collect();
             if let Some(path) = self.paths.keys().find(|path| !theirs.contains(path.as_os_str().as_bytes())) {
                 let path = printable_bytes(path.as_os_str().as_bytes());
@@ -98,9 +108,17 @@ impl Protected {
     }
 }
 
-fn wait<T>(time: Duration) -> Option<T> {
-    std::thread::sleep(time);
-    None
+/// What the run in `dir` protects; `None` where that run has ended. One that does not say within a second, as it does when
+/// it starts, protects nothing.
+fn listed(dir: &Path) -> Option<Vec<u8>> {
+    for _ in 0..20 {
+        if let Ok(bytes) = std::fs::read(dir.join(LIST)) {
+            return Some(bytes);
+        }
+        dir.symlink_metadata().ok()?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Some(Vec::new())
 }
 
 /// Whether a blank covers `path` or a directory above it.
