@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::flow::Coop;
 use crate::flow::drain::{self, Ended, Options, Row, Summary, detach, start};
+use crate::flow::fleet;
 use crate::state::ForkName;
 use crate::task::mark;
 use crate::ui::table::Table;
@@ -113,11 +114,23 @@ pub fn run(coop: &Coop, context: &Context, options: &Options, away: bool, json: 
         eprintln!("hint: git coop fork logs -f {0} shows it; git coop fork stop {0} ends it", plan.name);
         return Ok(exit::OK);
     }
-    let Some(summary) = drain::run(coop, options)? else { return Ok(exit::OK) };
+    let ended = drain::run(coop, options);
+    if options.detached {
+        hand_on(coop, context);
+    }
+    let Some(summary) = ended? else { return Ok(exit::OK) };
     let text = if json { self::json(&summary) } else { table(&summary) };
     out::write(|stdout| stdout.write_all(text.as_bytes()))?;
     last_words(&summary);
     Ok(summary.code())
+}
+
+/// Members of a fleet that wait for a place get this one's. What is in the way is for the log: this loop is over.
+fn hand_on(coop: &Coop, context: &Context) {
+    match sibling::program("loop", &context.env).and_then(|program| fleet::next(coop, &program)) {
+        Ok(started) => started.iter().for_each(|name| eprintln!("{name}: started, a place was free")),
+        Err(err) => eprint!("{}", err.render()),
+    }
 }
 
 fn table(summary: &Summary) -> String {

@@ -18,6 +18,7 @@ use crate::time;
 use crate::ui::board::{self, Action, Row, Source, tokens};
 use crate::ui::table::Table;
 use crate::ui::text::{count, printable};
+use crate::without::without;
 
 use super::{Command, Context, out, sibling, terminal};
 
@@ -108,9 +109,9 @@ fn write_new(path: &Path, text: &str) -> Result<()> {
 }
 
 fn up(coop: &Coop, context: &Context) -> Result<u8> {
-    let members = file::read(&coop.repo.work_tree)?;
+    let text = file::read(&coop.repo.work_tree)?;
     let program = sibling::program("loop", &context.env)?;
-    let up = fleet::up(coop, &members, &program, |name| eprintln!("{name}: started"))?;
+    let up = fleet::up(coop, &text, &program, |name| eprintln!("{name}: started"))?;
     for name in &up.running {
         eprintln!("{name}: at work already");
     }
@@ -119,7 +120,7 @@ fn up(coop: &Coop, context: &Context) -> Result<u8> {
     }
     if !up.waiting.is_empty() {
         eprintln!("waiting: {} ({})", up.waiting.join(", "), up.why);
-        eprintln!("hint: git coop fleet up starts them when others have finished");
+        eprintln!("hint: they start when others have finished");
     }
     eprintln!("hint: git coop fleet watch");
     Ok(exit::OK)
@@ -224,6 +225,7 @@ struct Live<'a> {
 
 impl Source for Live<'_> {
     fn rows(&mut self) -> std::result::Result<Vec<Row>, String> {
+        assert!(!without("board-stands"), "a test wants to see what is left of the terminal");
         rows::rows(self.coop, self.usable.as_ref()).map_err(|err| err.to_string())
     }
     fn now(&self) -> i64 {

@@ -154,7 +154,7 @@ fn note(report: &mut Report, what: &str, done: bool) {
 }
 
 fn made(repo: &Repo, env: &Env) -> Result<Record> {
-    Ok(record::read(repo, env, "refs/coop/", "init")?.pop().map(|(_, record)| record).unwrap_or_default())
+    Ok(record::one(repo, env, "refs/coop/", "init")?.unwrap_or_default())
 }
 
 fn save(repo: &Repo, env: &Env, record: &Record) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::error::{Context as _, Error, Result};
 use super::picks::Listed;
 use super::recommit::Parts;
 use super::{Oid, Repo, objects};
+use crate::without::without;
 
 /// Commits after [`bind`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +129,8 @@ fn restored(opened: &gix::Repository, tree: ObjectId, from: ObjectId, paths: &[V
 fn with_trailer(message: &[u8], (key, value): (&str, &str)) -> Vec<u8> {
     let family: Vec<u8> = key.bytes().take_while(|b| *b != b'-').chain([b'-']).collect();
     let ours = |line: &[u8]| line.len() >= family.len() && line[..family.len()].eq_ignore_ascii_case(&family);
-    let kept: Vec<&[u8]> = message.split(|b| *b == b'\n').filter(|line| !ours(line)).collect();
+    let kept: Vec<&[u8]> =
+        message.split(|b| *b == b'\n').filter(|line| !ours(line) || without("loop-trailer")).collect();
     let text = kept.join(&b'\n');
     let end = text.iter().rposition(|b| !b.is_ascii_whitespace()).map_or(0, |at| at + 1);
     let mut out = text[..end].to_vec();

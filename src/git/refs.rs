@@ -7,7 +7,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 
 use super::peek::{self, Head};
-use super::transactions::Transactions;
+use super::transactions::{self, Transactions};
 use super::{Git, Oid, Repo};
 
 /// What a ref must be for a write to happen.
@@ -57,9 +57,12 @@ pub enum Outcome {
     Lost,
 }
 
-/// Runs `edits` as one transaction with reflogs. Errors where git failed for another reason than a lost race.
+/// Runs `edits` as one transaction with reflogs, which say `message` unless one git is kept for all. Errors where git failed for another reason than a lost race.
 pub fn transaction(repo: &Repo, env: &Env, message: &str, edits: &[Edit]) -> Result<Outcome> {
-    Transactions::begin(repo, env, message)?.run(edits)
+    match transactions::kept(repo, edits) {
+        Some(outcome) => outcome,
+        None => Transactions::begin(repo, env, message)?.run(edits),
+    }
 }
 
 /// The value of a ref, `None` where it does not exist.

@@ -1,6 +1,7 @@
 //! Ref transactions through one `git update-ref --stdin`: git's own locks, reflogs and storage decide, and a
 //! command that writes several times starts git once.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Output, Stdio};
 
@@ -24,6 +25,47 @@ struct Running {
     child: Child,
     input: ChildStdin,
     answers: BufReader<ChildStdout>,
+}
+
+thread_local! {
+    /// The git of [`keep`].
+    static KEPT: RefCell<Option<Transactions>> = const { RefCell::new(None) };
+}
+
+/// While it lives, one git writes all refs of a repository for this thread.
+#[derive(Debug)]
+#[must_use = "git ends with this value"]
+pub struct Kept(());
+
+/// Lets one git write all refs of `repo` from now on, for work that moves refs again and again. It starts with the
+/// first transaction, and anew where it has ended meanwhile. The reflogs say `message`.
+pub fn keep(repo: &Repo, env: &Env, message: &str) -> Kept {
+    let this = Transactions { repo: repo.clone(), env: env.clone(), message: message.to_owned(), running: None };
+    KEPT.set(Some(this));
+    Kept(())
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT.set(None);
+    }
+}
+
+/// Runs `edits` through the git of [`keep`]; `None` where there is none for `repo`.
+pub(super) fn kept(repo: &Repo, edits: &[Edit]) -> Option<Result<Outcome>> {
+    KEPT.with_borrow_mut(|kept| {
+        let kept = kept.as_mut().filter(|kept| kept.repo.common_dir == repo.common_dir)?;
+        if kept.repo.git_dir == repo.git_dir {
+            return Some(kept.run(edits));
+        }
+        // HEAD of another work tree has a name here as well (`gitglossary(7)`, "per-worktree ref")
+        let id = repo.git_dir.strip_prefix(repo.common_dir.join("worktrees")).ok()?.to_str()?;
+        let named = |edit: &Edit| {
+            let name = if edit.name == "HEAD" { format!("worktrees/{id}/HEAD") } else { edit.name.clone() };
+            Edit { name, ..edit.clone() }
+        };
+        Some(kept.run(&edits.iter().map(named).collect::<Vec<_>>()))
+    })
 }
 
 impl Transactions {
@@ -55,7 +97,9 @@ impl Transactions {
     /// Runs `edits` as one transaction with reflogs (`git help update-ref`, "start/prepare/commit").
     /// Errors where git failed for another reason than a lost race.
     pub fn run(&mut self, edits: &[Edit]) -> Result<Outcome> {
-        if self.running.is_none() {
+        // one that was waiting may have been killed meanwhile
+        if !self.running.as_mut().is_some_and(|running| matches!(running.child.try_wait(), Ok(None))) {
+            self.running = None;
             self.start()?;
         }
         let Some(mut running) = self.running.take() else { return Err(Error::bug("git update-ref did not start")) };
@@ -116,7 +160,7 @@ fn commands(edits: &[Edit]) -> Vec<u8> {
     let mut out = b"start\0".to_vec();
     let mut push = |parts: &[&str]| parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     for edit in edits {
-        if edit.name == "HEAD" {
+        if edit.name == "HEAD" || edit.name.ends_with("/HEAD") && edit.name.starts_with("worktrees/") {
             push(&["option no-deref\0"]);
         }
         match (&edit.new, &edit.old) {

@@ -9,6 +9,8 @@ use crate::error::{Context as _, Error, Kind, Result};
 
 use super::config::Config;
 use super::named::Named;
+use super::objects::Reader;
+use super::refs::{self, Edit, Old, Outcome};
 use super::{Git, Oid, Repo};
 
 /// Registers `path` as a linked work tree, detached at `commit`, with nothing checked out.
@@ -70,11 +72,13 @@ pub fn follow(tree: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<bool> {
     if old == new {
         return Ok(true);
     }
-    let moved = Git::isolated(tree, env)
-        .args(["update-ref", "--no-deref", "-m", "coop: follow the box", "HEAD", new.as_str(), old.as_str()])
-        .succeeds()?;
-    if !moved {
+    let edit = Edit::set("HEAD", Old::Is(old.clone()), new.clone());
+    if refs::transaction(tree, env, "coop: follow the box", &[edit])? == Outcome::Lost {
         return Ok(refs_head(tree, env)? == Some(new.clone()));
+    }
+    let reader = Reader::open(tree)?;
+    if reader.tree(old)? == reader.tree(new)? {
+        return Ok(true); // the index has nothing to follow
     }
     let merged = Git::isolated(tree, env).args(["read-tree", "-i", "-m", old.as_str(), new.as_str()]).succeeds()?;
     if !merged {

@@ -87,6 +87,9 @@ pub struct Io<'a> {
     pub timeout: Option<Duration>,
     /// Called about every 500 ms.
     pub tick: Option<&'a mut dyn FnMut(Tick) -> Wish>,
+    /// What a process that runs many boxes is there for (`interrupts`): it ends at once where the process was asked to
+    /// stop before. What brings results back runs in any case.
+    pub is_work: bool,
 }
 
 impl std::fmt::Debug for Io<'_> {

@@ -73,7 +73,7 @@ struct Watch<'c> {
 
 /// Runs `command` to its end. Spawns from the calling thread, which must outlive the box.
 pub(super) fn supervise(mut command: Command, mut setup: Setup, io: Io, control: &mut dyn Control) -> Result<Finished> {
-    let Io { stdin, stdout, stderr, terminal, log, timeout, mut tick } = io;
+    let Io { stdin, stdout, stderr, terminal, log, timeout, mut tick, is_work } = io;
     let signals = Signals::install().or_bug("cannot watch for signals")?;
     let pty = if terminal { Some(Pty::open(setup.become_user)?) } else { None };
     setup.new_session = true;
@@ -139,6 +139,10 @@ pub(super) fn supervise(mut command: Command, mut setup: Setup, io: Io, control:
         last_output: now,
         paused: false,
     };
+    if is_work && sys::spared_interrupts().is_some_and(|count| count >= 2) {
+        watch.how = How::Interrupted; // it was asked for before this box's own watch began
+        watch.kill(now);
+    }
     let status = watch.run(&signals, now, timeout, &mut tick);
     drop(raw);
     let status = status?;

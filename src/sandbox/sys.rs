@@ -124,7 +124,7 @@ static SLOTS: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
 /// How many [`Signals`] live, and the actions to put back after the last.
 static INSTALLED: Mutex<(usize, Vec<libc::sigaction>)> = Mutex::new((0, Vec::new()));
 
-/// Interrupts since the first [`Signals`] of now.
+/// Interrupts since the first [`Signals`] of now; a signal that ends at once counts as two.
 static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 /// Whether the first interrupt is not for boxes.
 static SPARING: AtomicBool = AtomicBool::new(false);
@@ -135,7 +135,7 @@ pub fn spare_first(on: bool) {
     SPARING.store(on, Ordering::SeqCst);
 }
 
-/// Interrupts so far, where the first one is spared.
+/// Interrupts so far, where the first one is spared: from the second on, work ends now.
 pub fn spared_interrupts() -> Option<u32> {
     SPARING.load(Ordering::SeqCst).then(|| INTERRUPTS.load(Ordering::SeqCst))
 }
@@ -158,9 +158,11 @@ extern "C" fn on_signal(signal: libc::c_int) {
     unsafe {
         let errno = errno_place();
         let saved = *errno;
-        if signal == libc::SIGINT {
-            INTERRUPTS.fetch_add(1, Ordering::SeqCst);
-        }
+        match signal {
+            libc::SIGINT => INTERRUPTS.fetch_add(1, Ordering::SeqCst),
+            libc::SIGTERM | libc::SIGHUP => INTERRUPTS.fetch_add(2, Ordering::SeqCst),
+            _ => 0,
+        };
         let byte = signal as u8;
         for slot in &SLOTS {
             let fd = slot.load(Ordering::Relaxed);

@@ -78,16 +78,16 @@ impl Account {
         let edit = Edit::set(self.ref_name(), Old::from(self.record.tip.clone()), tip);
         Ok(refs::transaction(store.repo(), store.env(), &event.subject, &[edit])? == Outcome::Done)
     }
-    /// All accounts with a record: one git process.
+    /// All accounts with a record.
     pub fn all(repo: &Repo, env: &Env) -> Result<Vec<Account>> {
-        let all = record::read(repo, env, PREFIX, "*/*")?;
+        let all = record::all(repo, env, PREFIX, 2)?;
         all.into_iter().filter_map(|(name, record)| Account::of(&name, record).transpose()).collect()
     }
     /// One account, the one that no ref says yet where there is none.
     pub fn find(repo: &Repo, env: &Env, agent: &str, profile: &str) -> Result<Account> {
         let name = format!("{agent}/{profile}");
-        let found = record::read(repo, env, PREFIX, &name)?.pop();
-        let found = found.map(|(name, record)| Account::of(&name, record)).transpose()?.flatten();
+        let found = record::one(repo, env, PREFIX, &name)?;
+        let found = found.map(|record| Account::of(&name, record)).transpose()?.flatten();
         Ok(found.unwrap_or_else(|| Account::new(agent, profile)))
     }
     fn of(name: &str, record: Record) -> Result<Option<Account>> {

@@ -90,11 +90,11 @@ impl Claim {
     }
     /// All claims.
     pub fn all(repo: &Repo, env: &Env) -> Result<Vec<Claim>> {
-        record::read(repo, env, PREFIX, "*")?.into_iter().map(|(id, record)| Claim::of(id, record)).collect()
+        record::all(repo, env, PREFIX, 1)?.into_iter().map(|(id, record)| Claim::of(id, record)).collect()
     }
     /// One claim.
     pub fn find(repo: &Repo, env: &Env, id: &str) -> Result<Option<Claim>> {
-        record::read(repo, env, PREFIX, id)?.pop().map(|(id, record)| Claim::of(id, record)).transpose()
+        record::one(repo, env, PREFIX, id)?.map(|record| Claim::of(id.to_owned(), record)).transpose()
     }
     fn of(id: String, record: Record) -> Result<Claim> {
         let word = record.get("State").unwrap_or_default();

@@ -32,7 +32,7 @@ impl FleetState {
 }
 
 /// A fleet as its last event says it is. Values: `Members` (`name:agent:profile`, one space apart), `Waiting` (names),
-/// `Host`.
+/// `File` (the digest of the file they are in), `Host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fleet {
     /// Its name.
@@ -63,7 +63,8 @@ impl Fleet {
     }
     /// The fleet called `name`, one that no ref says yet where there is none.
     pub fn load(repo: &Repo, env: &Env, name: &str) -> Result<Fleet> {
-        let Some((name, record)) = record::read(repo, env, PREFIX, name)?.pop() else { return Ok(Fleet::new(name)) };
+        let Some(record) = record::one(repo, env, PREFIX, name)? else { return Ok(Fleet::new(name)) };
+        let name = name.to_owned();
         let word = record.get("State").unwrap_or_default();
         let state = STATES.iter().find(|(_, w)| *w == word).map(|(s, _)| *s);
         let state = state.ok_or_else(|| record::unknown(&format!("fleet {name}"), word))?;

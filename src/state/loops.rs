@@ -90,11 +90,11 @@ impl Loop {
     }
     /// One loop.
     pub fn find(repo: &Repo, env: &Env, name: &ForkName) -> Result<Option<Loop>> {
-        record::read(repo, env, PREFIX, name.as_str())?.pop().map(|(name, record)| Loop::of(&name, record)).transpose()
+        record::one(repo, env, PREFIX, name.as_str())?.map(|record| Loop::of(name.as_str(), record)).transpose()
     }
     /// All loops in the order of their names.
     pub fn all(repo: &Repo, env: &Env) -> Result<Vec<Loop>> {
-        record::read(repo, env, PREFIX, "*")?.into_iter().map(|(name, record)| Loop::of(&name, record)).collect()
+        record::all(repo, env, PREFIX, 1)?.into_iter().map(|(name, record)| Loop::of(&name, record)).collect()
     }
     fn of(name: &str, record: Record) -> Result<Loop> {
         let word = record.get("State").unwrap_or_default();

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::without::without;
+
 /// Larger answers are none (bytes).
 const MAX: u64 = 1 << 20;
 
@@ -82,10 +84,10 @@ pub fn check(bytes: &[u8], known: &[Known]) -> Result<Vec<Said>, String> {
         let (Some(row), None) = (rows.next(), rows.next()) else {
             return Err(format!("task {} is not in the receipt exactly once", task.id));
         };
-        if row.commits != task.commits {
+        if row.commits != task.commits && !without("loop-receipt") {
             return Err(format!("the commits of task {} are {}", task.id, task.commits.join(", ")));
         }
-        if row.tree != task.tree {
+        if row.tree != task.tree && !without("loop-receipt") {
             return Err(format!("the tree of task {} is {}", task.id, task.tree));
         }
         if row.why.trim().is_empty() {

@@ -8,31 +8,15 @@ use crate::sample::Sample;
 use crate::tools::{both, bwrap_works, docker_works, skipped, try_run};
 
 /// An agent whose login asks for a code and writes it down.
-const MINE: &str = r#"
-name = "mine"
-display = "Mine"
-[install]
-manager = "npm"
-package = "mine"
-version = "1.0.0"
-check = ["sh", "-c", "true"]
-[argv]
-start = ["sh"]
-headless = ["sh", "-c", "{prompt}"]
-login = ["sh", "-c", "test -t 0 && test ! -e /etc/shadow-of-the-host && ls -A ~/.mine; printf 'code: '; read code && test -n \"$code\" && printf %s \"$code\" > ~/.mine/token && echo junk > ~/.mine/other"]
-[home]
-dirs = [".mine"]
-vault = [".mine/token"]
-signed_in = [".mine/token"]
-[env]
-keys = ["MINE_KEY"]
-"#;
+const AGENT: &str = include_str!("../fixtures/agent.toml");
+const LOGIN: &str = r#"login = ["sh", "-c", "test -t 0 && test ! -e /etc/shadow-of-the-host && ls -A ~/.mine; printf 'code: '; read code && test -n \"$code\" && printf %s \"$code\" > ~/.mine/token && echo junk > ~/.mine/other"]"#;
 
 fn signs_in(runtime: &str, image: Option<&str>) {
     let sample = Sample::new();
     let agents = sample.home().join(".config/coop/agents");
     fs::create_dir_all(&agents).expect("a directory");
-    fs::write(agents.join("mine.toml"), MINE).expect("a file");
+    let mine = AGENT.replace("NAME", "mine").replace("[home]", &format!("{LOGIN}\n[home]"));
+    fs::write(agents.join("mine.toml"), mine).expect("a file");
     let login = |profile: &str, typed: &str| -> Output {
         // script gives it a terminal
         let coop = format!("{} login mine --profile {profile}", env!("CARGO_BIN_EXE_git-coop"));

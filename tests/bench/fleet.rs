@@ -13,31 +13,11 @@ use coop::flow::Coop;
 use coop::flow::fleet::rows;
 use coop::ui::board::Row;
 
-const AGENT: &str = r#"
-name = "script"
-display = "Script"
-[install]
-manager = "npm"
-package = "script"
-version = "1.0.0"
-check = ["sh", "-c", "true"]
-[argv]
-start = ["sh"]
-headless = ["sh", "-c", '''
+const AGENT: &str = include_str!("../fixtures/agent.toml");
+const SCRIPT: &str = r#"
 while test "$(date +%s)" -lt UNTIL; do sleep 1; done
 echo '{"type":"result","input":100,"output":20,"cost":0.01}'
 echo done >>done; git add done; git commit -qm done
-''', "agent", "{prompt}"]
-[home]
-dirs = [".script"]
-signed_in = [".script/token"]
-[env]
-keys = ["SCRIPT_KEY"]
-[usage]
-event = { type = "result" }
-input = ["input"]
-output = "output"
-cost = "cost"
 "#;
 
 fn main() {
@@ -154,8 +134,9 @@ impl Place {
         std::fs::create_dir_all(&agents).expect("dir");
         // all of them run at once for a while, whenever they started
         let until = coop::time::now(&Env::default()) + 20 + 2 * i64::try_from(members).expect("few");
-        std::fs::write(agents.join("script.toml"), AGENT.replace("UNTIL", &until.to_string())).expect("agent");
-        std::fs::write(agents.join("env"), "SCRIPT_KEY=x\n").expect("keys");
+        let agent = AGENT.replace("NAME", "script").replace("SCRIPT", SCRIPT).replace("UNTIL", &until.to_string());
+        std::fs::write(agents.join("script.toml"), agent).expect("agent");
+        std::fs::write(agents.join("env"), "script_KEY=x\n").expect("keys");
         std::fs::write(place.dir.join("home/.gitconfig"), "[user]\nname = Bench\nemail = bench@example.com\n")
             .expect("config");
         place.run("git", &["init", "-q", "-b", "main"]);

@@ -94,22 +94,8 @@ fn claimer(path: &Path, number: usize) {
     }
 }
 
-const AGENT: &str = r#"
-name = "bench"
-display = "Bench"
-[install]
-manager = "npm"
-package = "bench"
-version = "1.0.0"
-check = ["sh", "-c", "true"]
-[argv]
-start = ["sh"]
-headless = ["sh", "-c", 'date +%N >f; git add f; git commit -qm work', "agent", "{prompt}"]
-[home]
-dirs = [".bench"]
-[env]
-keys = ["BENCH_KEY"]
-"#;
+const AGENT: &str = include_str!("../fixtures/agent.toml");
+const SCRIPT: &str = "date +%N >f; git add f; git commit -qm work";
 
 /// A whole loop with an agent that only commits, less what its three boxes take by themselves.
 fn overhead(root: &Path) {
@@ -117,8 +103,9 @@ fn overhead(root: &Path) {
     repository(&repo, WORKED);
     let agents = root.join("config/coop/agents");
     std::fs::create_dir_all(&agents).expect("a directory");
-    std::fs::write(agents.join("bench.toml"), AGENT).expect("a file");
-    std::fs::write(agents.join("env"), "BENCH_KEY=x\n").expect("a file");
+    let agent = AGENT.replace("NAME", "bench").replace("SCRIPT", SCRIPT);
+    std::fs::write(agents.join("bench.toml"), agent).expect("a file");
+    std::fs::write(agents.join("env"), "bench_KEY=x\n").expect("a file");
     let alone = alone(&repo);
     let mut command = Command::new(env!("CARGO_BIN_EXE_git-coop-loop"));
     command.args(["bench", "--rounds", "0", "--gate", "true"]).current_dir(&repo);

@@ -2,7 +2,7 @@
 //!
 //! The repository has a `calc.sh` that adds wrongly, tests, and a gate (`make -s check`). The honest agent mends it.
 
-use crate::looper::Looper;
+use crate::looper::{CONFIRM, Looper};
 
 /// What makes the gate green by honest work.
 const FIX: &str = "echo 'echo $(($1 + $2))' >calc.sh";
@@ -146,4 +146,80 @@ fn none_of_them_is_done() {
     assert_eq!(looper.git(&["log", "--format=%s", "main..refs/coop/forks/loop/head"]), "calc adds", "{}", run.stderr);
     assert!(!run.stderr.contains('\u{1b}'), "an escape sequence passed");
     looper.whole();
+}
+
+/// A protection of the loop, and what succeeds without it: task, gate, behaviour, and a condition on the fork's head
+/// that shows it (besides that the task is done).
+const MISSED: &[(&str, &str, &str, &str)] = &[
+    ("loop-gate", "sh check.sh", "echo x >x; COMMIT", ""),
+    ("loop-guard", "sh check.sh", "echo 'exit 0' >check.sh; COMMIT", ""),
+    ("loop-exit", "sh check.sh", "GOOD; COMMIT; exit 1", ""),
+    ("loop-scan", "sh check.sh", "GOOD; echo 'aws_secret_access_key = \"SECRET\"' >deploy.cfg; COMMIT", ""),
+    ("loop-base", "sh check.sh", "git reset -q --soft HEAD~1; GOOD; COMMIT", ""),
+    ("loop-change", "true", "GOOD; COMMIT; git revert --no-edit HEAD >/dev/null", ""),
+    (
+        "loop-queue",
+        "sh check.sh",
+        "GOOD; mkdir -p .agent; echo '- [x] all of it' >.agent/loop-queue.md; git add -f .agent; COMMIT",
+        "ls-tree --name-only HEAD .agent/",
+    ),
+    (
+        "loop-trailer",
+        "sh check.sh",
+        "GOOD; git add -A; git commit -qm done -m 'Coop-Task: 000000000000'",
+        "log -1 --grep=000000000000 HEAD",
+    ),
+    ("loop-receipt", "sh check.sh", "GOOD; COMMIT", ""),
+];
+
+/// Each protection is taken away once, and then a liar has its way.
+#[test]
+fn without_a_protection_of_the_loop_a_liar_is_believed() {
+    let secret = ["wJalrXUtnFEMI", "K7MDENG", "bPxRfiCYzQ4uT9vLmKe"].join("/");
+    let mut script = String::from("case \"$1\" in\n");
+    for (name, _, behaviour, _) in MISSED {
+        let behaviour = behaviour.replace("SECRET", &secret).replace("GOOD", "echo y >good");
+        let behaviour = behaviour.replace("COMMIT", "git add -A; git commit -qm done");
+        script.push_str(&format!("*'lie {name}.'*) {behaviour} ;;\n"));
+    }
+    let Some(looper) = Looper::new(&format!("{script}esac"), "false") else { return };
+    let forged = CONFIRM.replace(r#"\"tree\":\"" $2 "\","#, r#"\"tree\":\"forged\","#);
+    assert_ne!(forged, CONFIRM);
+    looper.agent("other", &forged);
+    looper.place.git(["config", "coop.loopAttempts", "1"]);
+    std::fs::write(looper.place.repo.join("check.sh"), "test -e good\n").expect("file");
+    looper.git(&["add", "-A"]);
+    looper.git(&["commit", "-qm", "check"]);
+    for (name, gate, _, shows) in MISSED {
+        let list = format!(".agent/{name}.md");
+        std::fs::write(looper.place.repo.join(&list), format!("- [ ] lie {name}.\n")).expect("list");
+        let rounds = if *name == "loop-receipt" { "1" } else { "0" };
+        let mut command = looper.place.world.command(&looper.place.repo, "git-coop-loop");
+        command.args(["mine", "--fork", name, "--tasks", &list, "--gate", gate, "--rounds", rounds]);
+        let output = command.env("COOP_TEST_WITHOUT", name).output().expect("starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "nobody misses {name}: {said}");
+        if !shows.is_empty() {
+            let shows = shows.replace("HEAD", &format!("refs/coop/forks/{name}/head"));
+            let shown = looper.git(&shows.split(' ').collect::<Vec<_>>());
+            assert_ne!(shown, "", "nobody misses {name}: {said}");
+        }
+    }
+}
+
+/// An agent can print what its service prints: it takes its own account with it, and that for a bounded time.
+#[test]
+fn an_agent_that_plays_limited_costs_its_own_account_an_hour_at_most() {
+    let now = jiff::Timestamp::now().as_second();
+    let script = format!("echo '{{\"type\":\"limit\",\"until\":{}}}'; exit 1", now + 400 * 86_400);
+    let Some(looper) = Looper::new(&script, "true") else { return };
+    looper.queue("- [ ] work a\n");
+    let run = looper.run(&["mine", "--rounds", "0", "--no-wait"]);
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    let (_, rest) = run.stderr.split_once("mine is used up until ").expect("it is said");
+    let until: jiff::Timestamp = rest.split(": ").next().unwrap_or_default().parse().expect("a time");
+    assert!(until.as_second() <= now + 3_700, "{until}");
+    assert_eq!(looper.tasks(), "- [ ] work a\n", "and nothing is done");
+    let run = looper.run(&["other", "--rounds", "0", "--no-wait"]);
+    assert!(run.code == 1 && !run.stderr.contains("used up"), "other accounts work: {}", run.stderr);
 }

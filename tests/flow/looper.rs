@@ -9,41 +9,7 @@ pub struct Looper {
     pub place: Place,
 }
 
-const DEFINITION: &str = r#"
-name = "NAME"
-display = "NAME"
-[install]
-manager = "npm"
-package = "NAME"
-version = "1.0.0"
-check = ["sh", "-c", "true"]
-[argv]
-start = ["sh"]
-headless = ["sh", "-c", '''
-SCRIPT
-''', "agent", "{prompt}"]
-[home]
-dirs = [".NAME"]
-vault = [".NAME/token"]
-signed_in = [".NAME/token"]
-[env]
-keys = ["NAME_KEY"]
-[usage]
-event = { type = "result" }
-input = ["input"]
-output = "output"
-cost = "cost"
-[[outcome]]
-kind = "limit"
-event = { type = "limit" }
-reset_epoch = "until"
-[[outcome]]
-kind = "busy"
-event = { type = "busy" }
-[[outcome]]
-kind = "auth"
-event = { type = "auth" }
-"#;
+const DEFINITION: &str = include_str!("../fixtures/agent.toml");
 
 /// An auditor that confirms everything it is told of.
 pub const CONFIRM: &str = r#"

@@ -1,11 +1,11 @@
-//! A night in fast time: loops that share a queue, killed at random with their boxes, with a gate that flakes and accounts
-//! that are used up. `COOP_NIGHT=200` is the whole night; without it a short one.
+//! A night in fast time: a fleet whose members share a queue, killed at random with their boxes, with a gate that flakes
+//! and accounts that are used up. `COOP_NIGHT=200` is the whole night; without it a short one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::looper::Looper;
+use crate::world::until;
 
 /// Works, now and then slowly, now and then refused; a few tasks cannot be done.
 const AGENT: &str = r#"
@@ -35,8 +35,12 @@ fn every_task_ends_done_once_or_blocked() {
     looper.profile("two");
     let text: String = (0..tasks).map(|n| format!("- [ ] work t{n}\n")).collect();
     looper.queue(&text);
+    let fleet: String =
+        (0..members).map(|n| format!("[m{n}]\nagent = \"mine\"\ntasks = \".agent/TASKS.md\"\nrounds = 0\n")).collect();
+    std::fs::write(looper.place.repo.join(".agent/fleet"), fleet).expect("a fleet");
+    looper.place.git(["config", "coop.memory", "64m"]);
+    let run = |args: &[&str]| looper.place.world.run(&looper.place.repo, "git-coop-fleet", args);
     let started = Instant::now();
-    let mut running: BTreeMap<usize, Child> = BTreeMap::new();
     let (mut kills, mut box_kills, mut starts, mut dice) = (0, 0, 0, 0x2545_f491_u64);
     let mut roll = |below: u64| {
         dice ^= dice << 13;
@@ -50,35 +54,26 @@ fn every_task_ends_done_once_or_blocked() {
     };
     while open() > 0 {
         assert!(started.elapsed() < Duration::from_secs(60 + 12 * tasks as u64), "{} left\n{}", open(), looper.tasks());
-        for member in 0..members {
-            let ended = running.get_mut(&member).is_none_or(|child| child.try_wait().expect("wait").is_some());
-            if ended {
-                let name = format!("m{member}");
-                running.insert(member, looper.spawn(&["mine", "--fork", &name, "--rounds", "0", "--base", "main"]));
-                starts += 1;
-            }
-        }
-        std::thread::sleep(Duration::from_millis(1_500 + roll(3_000)));
-        let victim = roll(members as u64) as usize;
+        // the same command again and again: it starts those that do not run
+        let up = run(&["up"]);
+        assert_ne!(up.code, 70, "{}", up.stderr);
+        starts += up.stderr.matches(": started").count();
+        std::thread::sleep(Duration::from_millis(1_000 + roll(3_000)));
+        let victim = format!("m{}", roll(members as u64));
         match roll(4) {
-            0 => {
-                if let Some(child) = running.get_mut(&victim) {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    kills += 1;
-                }
-            }
-            1 => box_kills += kill_box(&looper, &format!("m{victim}")),
+            0 => kills += kill_loop(&looper, &victim),
+            1 => box_kills += kill_box(&looper, &victim),
             _ => {}
         }
     }
-    for child in running.values_mut() {
-        let _ = child.wait();
-    }
-    // whoever was killed last has its fork mended by its next start; here nothing is left to take
-    for member in 0..members {
-        let _ = looper.run(&["mine", "--fork", &format!("m{member}"), "--rounds", "0", "--base", "main"]).code;
-    }
+    let states = || {
+        let status = run(&["status", "--json"]).ok();
+        let json: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        json["members"].as_array().expect("members").iter().map(|row| row["state"].to_string()).collect::<Vec<_>>()
+    };
+    until("no member has anything to do", || !states().iter().any(|state| state.contains("running")));
+    let down = run(&["down"]);
+    assert_eq!(down.code, 0, "{}", down.stderr);
     let text = looper.tasks();
     let (done, blocked) = (text.matches("- [x]").count(), text.matches("- [B]").count());
     assert_eq!(done + blocked, tasks, "{text}");
@@ -112,7 +107,7 @@ fn every_task_ends_done_once_or_blocked() {
     assert_eq!(boxes(&looper, "m").len(), 0, "an orphan box");
     looper.whole();
     eprintln!(
-        "{tasks} tasks, {members} loops, {}s: {done} done, {blocked} blocked ({hopeless} hopeless); {starts} starts, {kills} loops \
+        "{tasks} tasks, {members} members, {}s: {done} done, {blocked} blocked ({hopeless} hopeless); {starts} starts, {kills} loops \
          and {box_kills} boxes killed",
         started.elapsed().as_secs()
     );
@@ -133,9 +128,25 @@ fn boxes(looper: &Looper, name: &str) -> Vec<i32> {
     found
 }
 
+/// kill -9 for the loop that a record names, where it is at work.
+fn kill_loop(looper: &Looper, name: &str) -> usize {
+    let chain = format!("refs/coop/loops/{name}");
+    let known = looper.git(&["for-each-ref", &chain]);
+    if known.is_empty() || looper.trailer(&chain, "State") != "running" {
+        return 0;
+    }
+    let pid = looper.trailer(&chain, "Pid");
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line);
+    if line.contains("git-coop-loop") && line.contains(&format!("--fork\0{name}\0")) { kill(&pid) } else { 0 }
+}
+
+fn kill(pid: &str) -> usize {
+    let status = std::process::Command::new("kill").args(["-9", pid]).stderr(std::process::Stdio::null()).status();
+    usize::from(status.is_ok_and(|status| status.success()))
+}
+
 fn kill_box(looper: &Looper, name: &str) -> usize {
     let Some(pid) = boxes(looper, name).into_iter().next() else { return 0 };
-    let status =
-        std::process::Command::new("kill").args(["-9", &pid.to_string()]).stderr(std::process::Stdio::null()).status();
-    usize::from(status.is_ok_and(|status| status.success()))
+    kill(&pid.to_string())
 }

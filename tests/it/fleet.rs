@@ -68,7 +68,7 @@ impl Yard {
     }
     pub fn night(&self) {
         self.members("api:claude:work web:claude: db:codex: docs::", "docs");
-        let wake = "2027-01-15T10:00:00Z";
+        let wake = "1800007200";
         let api = [("Agent", "claude"), ("Done", "3"), ("Todo", "6"), ("Task", "0123"), ("Title", "Mend the parser")];
         self.looping("api", LoopState::Running, &api, "task 0123: Mend the parser");
         let web = [("Agent", "claude"), ("Done", "1"), ("Wake", wake), ("Input", "12345"), ("Cost", "0.5")];

@@ -50,7 +50,7 @@ impl Person {
         }
     }
     /// Waits for the end: exit 0, the modes of a shell, no other screen, the cursor is there.
-    fn leaves(mut self) {
+    fn leaves(mut self, code: i32) {
         let start = Instant::now();
         let status = loop {
             self.looks();
@@ -60,7 +60,7 @@ impl Person {
             assert!(start.elapsed() < Duration::from_secs(30), "it does not end");
         };
         self.looks();
-        assert_eq!(status.code(), Some(0), "{}", self.screen.screen().contents());
+        assert_eq!(status.code(), Some(code), "{}", self.screen.screen().contents());
         let modes = tcgetattr(&self.terminal.master).expect("a terminal").local_modes;
         assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{modes:?}");
         let screen = self.screen.screen();
@@ -88,7 +88,7 @@ fn it_shows_the_night_and_quits() {
     person.resize(40, 10);
     person.sees("fleet: 4 members");
     person.types("q");
-    person.leaves();
+    person.leaves(0);
 }
 
 #[test]
@@ -100,11 +100,22 @@ fn the_terminal_is_as_it_was_after_a_signal_or_an_interrupt() {
         // the program that gave it its terminal has become the board
         let pid = person.terminal.child.id().to_string();
         yard.land.world.run(&yard.land.repo, "kill", ["-s", signal, &pid]).ok();
-        person.leaves();
+        person.leaves(0);
     }
     let mut person = Person::watches(&yard);
     person.types("\u{3}");
-    person.leaves();
+    person.leaves(0);
+}
+
+/// Even a panic gives the terminal back before it says what happened.
+#[test]
+fn a_panic_leaves_the_terminal_as_it_was() {
+    let mut yard = Yard::new();
+    yard.land.world = yard.land.world.with_env("COOP_TEST_WITHOUT", "board-stands");
+    let terminal = Terminal::start(&yard.land, "git-coop-fleet", &["watch"]);
+    let mut person = Person { terminal, screen: vt100::Parser::default() };
+    person.sees("a test wants to see what is left of the terminal");
+    person.leaves(70);
 }
 
 #[test]
@@ -130,7 +141,7 @@ fn keys_ask_and_run_the_commands() {
     person.types("jl");
     person.sees("'web' has no log yet");
     person.types("q");
-    person.leaves();
+    person.leaves(0);
 }
 
 /// Two boards at once, from two terminals: neither writes anything.
@@ -143,8 +154,8 @@ fn two_boards_at_once_change_nothing() {
     one.sees("Mend the parser");
     two.sees("Mend the parser");
     one.types("q");
-    one.leaves();
+    one.leaves(0);
     two.types("q");
-    two.leaves();
+    two.leaves(0);
     assert_eq!(yard.land.git(["for-each-ref"]), before);
 }

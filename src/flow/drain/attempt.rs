@@ -11,6 +11,7 @@ use crate::agent::Definition;
 use crate::agent::outcome::{Outcome, Seen, Stream, WatchdogReason, ZONE, asleep};
 use crate::agent::usage::Usage;
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::sandbox::interrupts::{Asked as Interrupted, Interrupts};
 use crate::sandbox::io::{Ended, How, Io, Log, Out, Tick, Wish};
 use crate::sandbox::runtime::Usable;
 use crate::sandbox::spec::Mount;
@@ -68,8 +69,14 @@ pub struct Ran {
     pub stopped: bool,
 }
 
-/// Runs the agent in the fork. Errors: what keeps every box from starting.
-pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, order: Order<'_>, view: View) -> Result<Ran> {
+/// Runs the agent in the fork, before a person who looks and can interrupt. Errors: what keeps every box from starting.
+pub fn run(
+    coop: &Coop,
+    usable: &Usable,
+    opened: &mut Opened,
+    order: Order<'_>,
+    (view, interrupts): (View, &Interrupts),
+) -> Result<Ran> {
     let started = Instant::now();
     let own = fork::own_dir(coop, &opened.fork.name);
     let (out_path, err_path) = (own.join("agent.out"), own.join("agent.err"));
@@ -85,6 +92,8 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, order: Order<'_>, 
         ended: None,
         slept: None,
         view,
+        interrupts,
+        told: false,
     };
     let asked = Asked {
         name: definition.name.clone(),
@@ -113,9 +122,11 @@ pub fn run(coop: &Coop, usable: &Usable, opened: &mut Opened, order: Order<'_>, 
             stderr: Out::File { file: err, limit: MAX_STDERR },
             log: Some(Log { file: log, limit: LOG_LIMIT }),
             tick: Some(&mut tick),
+            is_work: true,
             ..Io::default()
         })
     });
+    watch.view.settle();
     let (ended, report) = match ended {
         Ok((ended, report)) => (Some(ended), Ok(report)),
         // what came back is no good; how the program ended does not matter then
@@ -143,11 +154,19 @@ struct Watch<'a> {
     ended: Option<WatchdogReason>,
     slept: Option<Outcome>,
     view: View,
+    interrupts: &'a Interrupts,
+    /// The person knows what one interrupt means.
+    told: bool,
 }
 
 impl Watch<'_> {
     fn tick(&mut self, tick: Tick) -> Wish {
         self.read(tick.elapsed);
+        if !self.told && self.interrupts.asked() == Interrupted::Finish {
+            self.told = true;
+            self.view.say("the loop ends after this task; interrupt it again to end it now");
+        }
+        self.view.progress(&self.definition.name, tick.elapsed, &self.stream.usage());
         if !self.structured && tick.silent < Duration::from_secs(1) {
             self.dog.event(tick.elapsed, None);
         }

@@ -137,7 +137,7 @@ impl Drain<'_> {
                 mounts: vec![Mount::rw(&answer, ANSWER)],
                 patience: self.patience,
             };
-            let ran = attempt::run(self.coop, self.usable, &mut self.opened, order, self.view)?;
+            let ran = attempt::run(self.coop, self.usable, &mut self.opened, order, (self.view, &self.interrupts))?;
             if ran.stopped {
                 return Ok(Err(Ended::Stopped));
             }

@@ -7,7 +7,7 @@ use crate::agent::vault::{Account, Vault};
 use crate::agent::{Registry, registry};
 use crate::error::{Error, Result};
 use crate::git::refs;
-use crate::git::{Oid, worktree};
+use crate::git::{Oid, transactions, worktree};
 use crate::sandbox::interrupts::Interrupts;
 use crate::state::{Claim, ClaimState, Fork, ForkName, ForkState, Loop, LoopState, claim};
 use crate::task::Mark;
@@ -164,6 +164,7 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
     let killed = before.as_ref().is_some_and(|fork| fork.state == ForkState::Working);
     let mut opened = work::open(coop, &usable, &plan.name, before.map_or(options.base.as_deref(), |_| None))?;
     let store = coop.store()?;
+    let _kept = transactions::keep(&coop.repo, &coop.env, &format!("coop: loop {}", plan.name));
     let old = Loop::find(&coop.repo, &coop.env, &plan.name)?;
     let resumed = old.as_ref().is_some_and(|old| old.state.is_active() || old.record.get("Partial").is_some());
     let mut record = Loop::new(&plan.name);
@@ -219,7 +220,7 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
         attempts,
         patience: Patience::of(&coop.settings),
         rows: Vec::new(),
-        view: View::new(options.detached),
+        view: View::new(options.detached, &coop.env),
     };
     let what = if resumed { "goes on" } else { "begins" };
     drain.state(LoopState::Running, &format!("{what} with {} in {}", plan.agent, shown.join(", ")))?;

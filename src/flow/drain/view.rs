@@ -1,24 +1,28 @@
 //! What a person sees while a loop works: lines on standard error, all of them harmless.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use crate::agent::usage::{Does, Live, Usage};
+use crate::env::Env;
 use crate::ui::text::printable;
 
-/// Lines for a person.
+/// Lines for a person, and on a terminal one more below them that says how far the agent is.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     live: bool,
+    terminal: bool,
 }
 
 impl View {
     /// Shows what the agent does on a terminal, and in the log of a detached loop.
-    pub fn new(detached: bool) -> View {
-        View { live: detached || std::io::stderr().is_terminal() }
+    pub fn new(detached: bool, env: &Env) -> View {
+        let terminal = std::io::stderr().is_terminal();
+        View { live: detached || terminal, terminal: terminal && env.str("TERM") != Some("dumb") }
     }
     /// A line about the loop.
     pub fn say(self, text: &str) {
-        eprintln!("{}", printable(text));
+        self.line(&printable(text));
     }
     /// What the agent just did.
     pub fn live(self, live: &Live) {
@@ -27,14 +31,49 @@ impl View {
         }
         match live {
             Live::Begins { does, what, .. } | Live::Did { does, what, failed: false } => {
-                eprintln!("    {} {}", verb(does), printable(what));
+                self.does(&format!("{} {}", verb(does), printable(what)));
             }
-            Live::Did { does, what, failed: true } => eprintln!("    {} {}: failed", verb(does), printable(what)),
-            Live::Ends { failed: true, .. } => eprintln!("    failed"),
+            Live::Did { does, what, failed: true } => self.does(&format!("{} {}: failed", verb(does), printable(what))),
+            Live::Ends { failed: true, .. } => self.does("failed"),
             Live::Ends { .. } => {}
-            Live::Says(text) => eprintln!("    {}", printable(text)),
+            Live::Says(text) => self.line(&format!("    {}", printable(text))),
         }
     }
+    /// How far the agent is: on a terminal alone, in a line that the next one takes the place of.
+    pub fn progress(self, agent: &str, elapsed: Duration, usage: &Usage) {
+        if self.terminal {
+            let used = used(usage);
+            let more = if used.is_empty() { used } else { format!(" · {used}") };
+            let clock = format!("{}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60);
+            eprint!("\r{}\x1b[K", cut(&format!("  {agent} {clock}{more}"), columns().saturating_sub(1)));
+        }
+    }
+    /// Takes the line of [`View::progress`] away.
+    pub fn settle(self) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+    /// One line of a terminal: what an agent reads and runs is long, and a wrapped command hides the others.
+    fn does(self, text: &str) {
+        let text = format!("    {text}");
+        self.line(if self.terminal { cut(&text, columns()) } else { &text });
+    }
+    fn line(self, text: &str) {
+        self.settle();
+        eprintln!("{text}");
+    }
+}
+
+/// The width of the terminal now: somebody may have changed it.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// The first `width` characters.
+fn cut(text: &str, width: usize) -> &str {
+    text.char_indices().nth(width).map_or(text, |(at, _)| &text[..at])
 }
 
 fn verb(does: &Does) -> String {
@@ -68,5 +107,17 @@ pub fn short(n: u64) -> String {
         1_000..100_000 => format!("{:.1}k", n as f64 / 1e3),
         100_000..1_000_000 => format!("{}k", n / 1_000),
         _ => format!("{:.1}M", n as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_characters() {
+        assert_eq!(cut("räder", 2), "rä");
+        assert_eq!(cut("räder", 5), "räder");
+        assert_eq!(cut("räder", 0), "");
     }
 }

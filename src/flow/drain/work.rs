@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use crate::agent::outcome::Outcome;
 use crate::error::{Kind, Result};
 use crate::git::refs;
+use crate::sandbox::interrupts::Asked;
 use crate::state::{Claim, LoopState};
 use crate::task::Mark;
+use crate::without::without;
 
 use super::account;
 use super::attempt::{self, Order};
@@ -18,6 +20,10 @@ use super::{Drain, Ended, Fate, Row, Step, Totals, view};
 
 /// So many refusals of an overloaded service in a row are a failed attempt.
 const MAX_BREATHS: u32 = 12;
+
+/// So often is one attempt refused for a limit or a login. An agent can print what its service prints (or have a tool
+/// print it), and then costs no more than this and the rest of its own account, which `limits` bounds.
+const MAX_REFUSALS: u32 = 20;
 
 /// Loops that meet at the top of a list take from its first so many.
 const CROWD: usize = 32;
@@ -83,9 +89,14 @@ impl Drain<'_> {
         let mut totals = Totals::default();
         let mut held = Some(claim);
         let result = self.tries(listed, &mut held, &mut totals, started);
-        if let (Err(_), Some(claim)) = (&result, held.take()) {
-            // best effort: a claim that stays belongs to a process that is gone, and is taken over
-            let _ = self.give_back(listed, claim, &totals);
+        let (Err(err), Some(claim)) = (&result, held.take()) else { return result };
+        let attempts = claim.record.number("Attempt").max(1);
+        // best effort: a claim that stays belongs to a process that is gone, and is taken over
+        let given = self.give_back(listed, claim, &totals);
+        if err.kind() == Kind::Conflict && given.is_ok() && self.interrupts.asked() == Asked::Stop {
+            let row = self.row(listed, Fate::GivenBack, attempts, started);
+            self.rows.push(Row { usage: totals.usage, ..row });
+            return Ok(Step::Stop(Ended::Stopped)); // a box was ended because somebody asked for it
         }
         result
     }
@@ -111,27 +122,23 @@ impl Drain<'_> {
             self.opened.fork.record(&self.store, "back to what was accepted", edits)?;
         }
         self.view.say(&format!("task {}: {}", task.id, task.title));
-        let mut breaths = 0;
+        let (mut breaths, mut refusals) = (0, 0);
         loop {
-            let row = |fate, why: &str| Row {
-                id: task.id.clone(),
-                title: task.title.clone(),
-                fate,
-                attempts: attempt,
-                commits: Vec::new(),
-                gate_seconds: 0,
-                usage: Default::default(),
-                seconds: started.elapsed().as_secs(),
-                why: why.to_owned(),
-            };
+            let row = |this: &Self, fate| this.row(listed, fate, attempt, started);
             let mut verdict = None;
+            if self.interrupts.asked() == Asked::Stop {
+                *held = None;
+                self.give_back(listed, claim, totals)?;
+                self.rows.push(Row { usage: totals.usage, ..row(self, Fate::GivenBack) });
+                return Ok(Step::Stop(Ended::Stopped));
+            }
             if !std::mem::take(&mut unjudged) {
                 let profile = match self.account(self.definition, self.options.profile.as_deref())? {
                     Ok(profile) => profile,
                     Err(ended) => {
                         *held = None;
                         self.give_back(listed, claim, totals)?;
-                        let row = Row { usage: totals.usage, ..row(Fate::GivenBack, "") };
+                        let row = Row { usage: totals.usage, ..row(self, Fate::GivenBack) };
                         self.rows.push(row);
                         return Ok(Step::Stop(ended));
                     }
@@ -148,13 +155,13 @@ impl Drain<'_> {
                 if !keep {
                     self.opened.fork.set("Renew", "1");
                 }
-                let ran = attempt::run(self.coop, self.usable, &mut self.opened, order, self.view)?;
+                let ran = attempt::run(self.coop, self.usable, &mut self.opened, order, (self.view, &self.interrupts))?;
                 totals.usage += ran.usage;
                 keep = true;
                 if ran.stopped {
                     *held = None;
                     self.give_back(listed, claim, totals)?;
-                    self.rows.push(Row { usage: totals.usage, ..row(Fate::GivenBack, "") });
+                    self.rows.push(Row { usage: totals.usage, ..row(self, Fate::GivenBack) });
                     return Ok(Step::Stop(Ended::Stopped));
                 }
                 self.view.say(&format!(
@@ -168,7 +175,11 @@ impl Drain<'_> {
                 match ran.outcome {
                     Outcome::Limited { until, why } => {
                         self.used_up(self.definition, name, until, &why)?;
-                        continue;
+                        refusals += 1;
+                        if refusals < MAX_REFUSALS {
+                            continue;
+                        }
+                        verdict = bad(format!("refused {refusals} times: {why}"), true);
                     }
                     Outcome::LoggedOut { why } => {
                         self.expired(self.definition, name, &why)?;
@@ -189,6 +200,7 @@ impl Drain<'_> {
                     Outcome::ContextFull { why } => {
                         verdict = bad(format!("the conversation became too long: {why}"), true)
                     }
+                    Outcome::Failed { .. } if without("loop-exit") => {}
                     Outcome::Failed { why } => verdict = bad(format!("{} failed: {why}", self.definition.name), true),
                     Outcome::Hung { why } => verdict = bad(format!("{} was ended: {why}", self.definition.name), true),
                     Outcome::Interrupted | Outcome::Finished => self.worked(self.definition, name)?,
@@ -223,7 +235,7 @@ impl Drain<'_> {
                         commits: good.bound.commits.clone(),
                         gate_seconds: totals.gate_seconds,
                         usage: totals.usage,
-                        ..row(Fate::Done, "")
+                        ..row(self, Fate::Done)
                     });
                     return Ok(Step::On);
                 }
@@ -235,17 +247,34 @@ impl Drain<'_> {
                         self.rows.push(Row {
                             gate_seconds: totals.gate_seconds,
                             usage: totals.usage,
-                            ..row(Fate::Blocked, &super::settle::line(&bad.why))
+                            why: super::settle::line(&bad.why),
+                            ..row(self, Fate::Blocked)
                         });
                         return Ok(Step::On);
                     }
                     claim = self.again(listed, claim, &bad, attempt)?;
                     *held = Some(claim.clone());
                     attempt += 1;
+                    refusals = 0;
                     keep = bad.keep;
                     reason = bad.why;
                 }
             }
+        }
+    }
+
+    /// A line of the table, with nothing used yet.
+    fn row(&self, listed: &Listed, fate: Fate, attempts: u64, started: Instant) -> Row {
+        Row {
+            id: listed.task.id.clone(),
+            title: listed.task.title.clone(),
+            fate,
+            attempts,
+            commits: Vec::new(),
+            gate_seconds: 0,
+            usage: Default::default(),
+            seconds: started.elapsed().as_secs(),
+            why: String::new(),
         }
     }
 

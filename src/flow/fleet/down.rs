@@ -1,8 +1,8 @@
 //! Ending, with proof.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::state::fleet::FleetState;
 use crate::state::{Loop, Store};
 use crate::ui::text::count;
@@ -14,9 +14,6 @@ use super::at_work;
 /// How long a loop may take to end its box and to record what came back.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long until it is asked again.
-const AGAIN: Duration = Duration::from_secs(2);
-
 /// What `down` did.
 #[derive(Debug, Default)]
 pub struct Down {
@@ -24,19 +21,6 @@ pub struct Down {
     pub stopped: Vec<String>,
     /// Members that finish their task first.
     pub draining: Vec<String>,
-}
-
-/// Proves the end of one loop. It is asked again and again: between two boxes a loop looks for signals only now and then.
-fn end(coop: &Coop, found: &Loop) -> Result<()> {
-    let end = Instant::now() + LIMIT;
-    loop {
-        match prove(coop, &found.name, AGAIN) {
-            Err(err) if err.kind() == Kind::Conflict && Instant::now() < end => {
-                ask(coop, &found.name, How::Now)?;
-            }
-            other => return other,
-        }
-    }
 }
 
 /// Ends the loops of all members: now, or with `finish` after the tasks at hand. Errors: exit 3 where one has not ended.
@@ -67,7 +51,7 @@ pub fn down(coop: &Coop, finish: bool) -> Result<Down> {
     let mut late = Vec::new();
     for found in all.iter().filter(ours) {
         // members that seem to be gone are proved as well: a killed loop may have left a box
-        late.extend(end(coop, found).err());
+        late.extend(prove(coop, &found.name, LIMIT).err());
     }
     if let Some(err) = late.into_iter().next() {
         return Err(err);

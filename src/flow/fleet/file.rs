@@ -67,9 +67,9 @@ enum Tasks {
     Many(Vec<PathBuf>),
 }
 
-/// Reads the file of the work tree `root`. No link is followed. Errors (exit 2): it is not there, no plain file, too
-/// large, or malformed, with the line.
-pub fn read(root: &Path) -> Result<Vec<Member>> {
+/// The text of the file of the work tree `root`. No link is followed. Errors (exit 2): it is not there, no plain file, or
+/// too large.
+pub fn read(root: &Path) -> Result<String> {
     let path = root.join(PATH);
     if path.parent().is_some_and(Path::is_symlink) {
         return Err(Error::usage("'.agent' is a symbolic link").hint("make it a directory"));
@@ -90,7 +90,7 @@ pub fn read(root: &Path) -> Result<Vec<Member>> {
     if !plain || file.take(MAX_FILE).read_to_string(&mut text).is_err() {
         return Err(Error::usage(format!("{PATH} is no plain text of at most 64 KiB")).hint("git coop fleet init"));
     }
-    parse(&text)
+    Ok(text)
 }
 
 /// The members of `text`, in its order: TOML sections, or lines `<name> [agent] <tasks>`. Errors: exit 2.

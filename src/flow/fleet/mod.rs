@@ -18,7 +18,7 @@ use super::drain::owner;
 
 pub use down::{Down, down};
 pub use file::Member;
-pub use up::{Up, up};
+pub use up::{Up, next, up};
 
 /// The name of the one fleet that a repository has.
 pub const NAME: &str = "fleet";

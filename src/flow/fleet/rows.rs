@@ -34,17 +34,14 @@ pub fn members(fleet: &Fleet) -> Vec<Named> {
 
 /// All members, then loops that belong to no fleet. `usable` is the runtime whose boxes are looked at.
 pub fn rows(coop: &Coop, usable: Option<&Usable>) -> Result<Vec<Row>> {
-    // each of them waits for another process: together they take as long as the slowest
+    // boxes are looked for in all processes of the machine: that takes as long as reading the refs
     let (fleet, loops, forks, running) = std::thread::scope(|scope| {
-        let fleet = scope.spawn(|| super::load(coop));
-        let loops = scope.spawn(|| Loop::all(&coop.repo, &coop.env));
         let boxes = scope.spawn(|| usable.and_then(|usable| boxes::running(usable).ok()).unwrap_or_default());
-        let forks = Fork::all(&coop.repo, &coop.env);
-        (fleet.join(), loops.join(), forks, boxes.join())
+        let refs = (super::load(coop), Loop::all(&coop.repo, &coop.env), Fork::all(&coop.repo, &coop.env));
+        (refs.0, refs.1, refs.2, boxes.join())
     });
-    let ended = |_| Error::bug("a thread that reads the state has ended");
-    let (fleet, loops, forks) = (fleet.map_err(ended)??, loops.map_err(ended)??, forks?);
-    let running = running.map_err(ended)?;
+    let (fleet, loops, forks) = (fleet?, loops?, forks?);
+    let running = running.map_err(|_| Error::bug("the thread that looks for boxes has ended"))?;
     let waiting: Vec<&str> = fleet.record.get("Waiting").unwrap_or_default().split(' ').collect();
     let members = members(&fleet);
     let mut rows: Vec<Row> = Vec::new();
@@ -79,7 +76,7 @@ fn row(coop: &Coop, found: &Loop, forks: &[Fork], running: &[RunningBox]) -> Row
     let killed = active && !at_work(coop, found);
     let (done, blocked) = (record.number("Done"), record.number("Blocked"));
     let at_hand = u64::from(record.get("Task").is_some());
-    let wake = record.get("Wake").and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let wake = record.get("Wake").and_then(|seconds| seconds.parse().ok());
     Row {
         name: found.name.to_string(),
         agent: text("Agent"),
@@ -97,7 +94,7 @@ fn row(coop: &Coop, found: &Loop, forks: &[Fork], running: &[RunningBox]) -> Row
         input: record.number("Input"),
         output: record.number("Output"),
         cost: record.get("Cost").and_then(|text| text.parse().ok()).unwrap_or(0.0),
-        wake: wake.filter(|_| found.state == LoopState::Parked).map_or(0, jiff::Timestamp::as_second),
+        wake: wake.filter(|_| found.state == LoopState::Parked).unwrap_or(0),
         reason: text("Reason"),
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::{Kind, Result};
 use crate::git::refs::{self, Edit, Old};
-use crate::git::{Git, Oid, worktree};
+use crate::git::{Oid, diff, picks, worktree};
 use crate::sandbox::runtime::Usable;
 use crate::state::{Fork, ForkState};
 use crate::ui::text::count;
@@ -45,7 +45,7 @@ pub fn finish(coop: &Coop, usable: &Usable, fork: &mut Fork, what: &str, exit: O
 
 /// Commits the host has of this fork: what a bundle need not bring.
 fn known(coop: &Coop, fork: &Fork) -> Result<Vec<Oid>> {
-    let kept = refs::list(&coop.repo, &coop.env, &[&fork.name.kept_prefix()])?;
+    let kept = refs::below(&coop.repo, &coop.env, &fork.name.kept_prefix())?;
     Ok([fork.base.clone(), fork.head.clone()].into_iter().chain(kept.into_iter().map(|(_, oid)| oid)).collect())
 }
 
@@ -78,14 +78,14 @@ pub fn record(coop: &Coop, fork: &mut Fork, incoming: &Incoming, what: &str, exi
         }
     }
     if new != old {
-        if old != fork.base && !is_ancestor(coop, &old, &new)? {
+        if old != fork.base && !picks::is_ancestor(repo, env, &old, &new)? {
             keep(format!("rewritten/{}", old.short()), &old)?; // the box rewrote history: the old tip stays
         }
         edits.push(Edit::set(fork.name.head_ref(), Old::Is(old.clone()), new.clone()));
         report.gitlinks = verify::gitlinks(coop, Some(&old), &new)?.into_iter().collect();
     }
     follow(coop, fork, &old, &new, &mut report)?;
-    report.ahead = ahead(coop, &fork.base, &new)?;
+    report.ahead = picks::range(repo, env, &new, &fork.base, &fork.base)?.len();
     fork.head = new;
     fork.state = if report.ahead > 0 { ForkState::Review } else { ForkState::Idle };
     describe(coop, fork, &report, exit)?;
@@ -137,44 +137,12 @@ fn describe(coop: &Coop, fork: &mut Fork, report: &Report, exit: Option<i32>) ->
     Ok(())
 }
 
-fn is_ancestor(coop: &Coop, old: &Oid, new: &Oid) -> Result<bool> {
-    Git::isolated(&coop.repo, &coop.env).args(["merge-base", "--is-ancestor", old.as_str(), new.as_str()]).succeeds()
-}
-
-fn ahead(coop: &Coop, base: &Oid, head: &Oid) -> Result<usize> {
-    if base == head {
-        return Ok(0);
-    }
-    let range = format!("{base}..{head}");
-    let text = Git::isolated(&coop.repo, &coop.env).args(["rev-list", "--count", &range]).line()?;
-    Ok(text.parse().unwrap_or(0))
-}
-
 /// `3 files +10 -2` between base and head; no driver or textconv of anybody runs.
 fn changes(coop: &Coop, base: &Oid, head: &Oid) -> Result<String> {
     if base == head {
         return Ok(String::new());
     }
-    let out = Git::isolated(&coop.repo, &coop.env)
-        .args([
-            "diff-tree",
-            "-r",
-            "-z",
-            "--numstat",
-            "--no-renames",
-            "--no-ext-diff",
-            "--no-textconv",
-            base.as_str(),
-            head.as_str(),
-        ])
-        .read()?;
-    let (mut files, mut plus, mut minus) = (0usize, 0u64, 0u64);
-    for line in out.split(|b| *b == 0).filter(|l| !l.is_empty()) {
-        let text = String::from_utf8_lossy(line);
-        let mut words = text.split('\t');
-        files += 1;
-        plus += words.next().and_then(|w| w.parse::<u64>().ok()).unwrap_or(0);
-        minus += words.next().and_then(|w| w.parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(format!("{} +{plus} -{minus}", count(files, "file")))
+    let churn = diff::churn(&coop.repo, &coop.env, base, head)?;
+    let (plus, minus) = churn.values().flatten().fold((0, 0), |sum, lines| (sum.0 + lines.0, sum.1 + lines.1));
+    Ok(format!("{} +{plus} -{minus}", count(churn.len(), "file")))
 }

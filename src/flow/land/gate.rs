@@ -93,6 +93,7 @@ pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &st
         log: Some(Log { file: File::from(std::os::fd::OwnedFd::from(writer)), limit: u64::MAX }),
         timeout: (!crate::without::without("gate-bounds")).then(|| Duration::from_secs(timeout)),
         tick: Some(&mut enough),
+        is_work: true,
         ..Io::default()
     };
     let begin = Instant::now();
