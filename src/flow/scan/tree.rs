@@ -11,7 +11,7 @@ use bstr::{BStr, ByteSlice as _};
 
 use crate::error::{Context as _, Kind, Result};
 use crate::git::{Git, Repo};
-use crate::secret::scan::{Scanned, Scanner, scan_all};
+use crate::secret::scan::{Scanned, Scanner, WINDOW, scan_all};
 
 use super::{Collector, Request, threads};
 
@@ -103,14 +103,12 @@ fn listed<'a>(
     let names: Vec<Vec<u8>> = output.split(|b| *b == 0).filter(|n| !n.is_empty()).map(<[u8]>::to_vec).collect();
     Ok(names.into_iter().flat_map(move |name| -> Box<dyn Iterator<Item = Item> + Send + 'a> {
         let file = top.join(OsStr::from_bytes(&name));
-        if name.ends_with(b"/") || file.symlink_metadata().is_ok_and(|m| m.is_dir()) {
-            return Box::new(walked(&file, &cwd, true, collector));
+        match file.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => Box::new(walked(&file, &cwd, true, collector)),
+            // deleted but still in the index: nothing there to scan
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Box::new(std::iter::empty()),
+            _ => Box::new(std::iter::once(item(file, &cwd))),
         }
-        // deleted but still in the index: nothing there to scan
-        if file.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            return Box::new(std::iter::empty());
-        }
-        Box::new(std::iter::once(item(file, &cwd)))
     }))
 }
 
@@ -165,5 +163,8 @@ fn read(scanner: &Scanner, path: &BStr, mut file: File, buffer: &mut Vec<u8>) ->
     if !meta.is_file() {
         return Err(io::ErrorKind::Unsupported.into());
     }
+    // the whole file in one read where that is possible; what is left, and the end, is for the stream
+    buffer.reserve(usize::try_from(meta.len()).unwrap_or(WINDOW).min(WINDOW - 1) + 1);
+    rustix::io::read(&file, rustix::buffer::spare_capacity(buffer))?;
     scanner.scan_stream(path, &mut file, buffer)
 }

@@ -150,12 +150,14 @@ impl Engine {
     pub fn scan(&self, text: &[u8], depth: Depth) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut triggers: Vec<(usize, Act)> = Vec::new();
+        let mut runs = Vec::new();
         let mut names = super::names::Names::default();
         let mut at = 0;
         while at < text.len() {
             let to = text.len().min(at + BLOCK);
             triggers.clear();
-            self.heads.find(text, at, to, &mut |pos, act| triggers.push((pos, act)));
+            runs.clear();
+            self.heads.find(text, at, to, &mut runs, &mut |pos, act| triggers.push((pos, act)));
             self.joined_in(text, at, to, &mut triggers);
             if depth == Depth::Full {
                 triggers.extend(self.url.find_iter(&text[at..text.len().min(to + 2)]).map(|pos| (at + pos, Act::Url)));
@@ -166,19 +168,22 @@ impl Engine {
                 self.act(text, *pos, *act, depth, &mut names, &mut budget, &mut hits);
             }
             if depth == Depth::Full {
-                super::runs::find(self, text, at, to, &mut hits);
+                runs.iter().for_each(|start| super::runs::look(self, text, *start, &mut hits));
             }
             at = to;
         }
-        if depth == Depth::Full {
-            self.whole(text, &mut hits);
-        }
+        self.whole(text, depth, &mut hits);
         super::overlap::resolve(hits)
     }
 
     /// What is known by the shape of the whole file.
-    fn whole(&self, text: &[u8], hits: &mut Vec<Hit>) {
-        let found = [("pgpass-password", super::files::pgpass(text)), ("htpasswd-hash", super::files::htpasswd(text))];
+    fn whole(&self, text: &[u8], depth: Depth, hits: &mut Vec<Hit>) {
+        let found = match depth {
+            Depth::Full => {
+                vec![("pgpass-password", super::files::pgpass(text)), ("htpasswd-hash", super::files::htpasswd(text))]
+            }
+            Depth::Formats => vec![("key-store", super::files::key_store(text).into_iter().collect())],
+        };
         for (id, spans) in found.into_iter().filter(|(id, _)| self.rules.is_on_built_in(id)) {
             let hit = |span| Hit { which: Which::BuiltIn(id), span, prefix: 0, confidence: Confidence::High };
             hits.extend(spans.into_iter().map(hit));
@@ -305,7 +310,7 @@ fn lower_starts_with(text: &[u8], pos: usize, literal: &[u8]) -> bool {
     text.get(pos..pos + literal.len()).is_some_and(|t| t.eq_ignore_ascii_case(literal))
 }
 
-/// Starts of words that may tell of a secret; three bytes count, the name is judged whole afterwards.
+/// Starts of words that may tell of a secret; the name is judged whole afterwards.
 const NAMES: &[&str] = &[
     "key", "pwd", "pass", "psw", "auth", "cred", "priv", "salt", "sign", "seed", "dsn", "pat", "secret", "token",
     "access", "license", "webhook", "api", "bearer", "login", "unseal", "session",

@@ -70,6 +70,26 @@ fn lines(text: &[u8], entry: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Rang
     out
 }
 
+/// The whole of a key store: PKCS#12 (RFC 7292: version 3, then content of type data or signed data), or Java's JKS and JCEKS.
+/// What protects the key in it is a password, which is often known or short.
+pub fn key_store(bytes: &[u8]) -> Option<Range<usize>> {
+    let java =
+        bytes.starts_with(&[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0]) || bytes.starts_with(&[0xce, 0xce, 0xce, 0xce, 0, 0, 0]);
+    let pkcs12 = || {
+        let rest = after_length(bytes.strip_prefix(&[0x30])?)?.strip_prefix(&[2, 1, 3, 0x30])?;
+        after_length(rest)?.strip_prefix(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07").map(|_| ())
+    };
+    (java || pkcs12().is_some()).then_some(0..bytes.len())
+}
+
+/// What follows the length of a DER or BER element that is not cut off.
+fn after_length(bytes: &[u8]) -> Option<&[u8]> {
+    let (first, rest) = bytes.split_first()?;
+    let (length, content) = rest.split_at_checked(if *first < 0x80 { 0 } else { usize::from(first & 0x7f) })?;
+    let length = if *first < 0x80 { u64::from(*first) } else { length.iter().fold(0, |n, b| n << 8 | u64::from(*b)) };
+    (content.len() as u64 >= length).then_some(content)
+}
+
 /// The values of the Kubernetes secret whose `kind: Secret` is at `pos`.
 pub fn kubernetes(text: &[u8], pos: usize) -> Vec<Range<usize>> {
     const REACH: usize = 8192;
@@ -138,6 +158,18 @@ mod tests {
         for clean in ["ann:configuration\n", "key:aZ3kf.Qx9Lw2E\nother line\n", "time:12345678.0123\n"] {
             assert!(values(clean, htpasswd).is_empty(), "{clean}");
         }
+    }
+
+    #[test]
+    fn key_stores_are_known_by_their_first_bytes() {
+        let mut store = b"\x30\x81\x3b\x02\x01\x03\x30\x36\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01".to_vec();
+        store.extend([7; 43]);
+        assert_eq!(key_store(&store), Some(0..store.len()));
+        assert_eq!(key_store(b"\xfe\xed\xfe\xed\0\0\0\x02rest"), Some(0..12));
+        assert!(key_store(&store[..store.len() - 1]).is_none());
+        store[5] = 1; // a certificate request or a key of version 1 is something else
+        assert!(key_store(&store).is_none() && key_store(b"\x30").is_none() && key_store(b"").is_none());
+        assert!(key_store(b"\xfe\xed\xfe\xed text").is_none());
     }
 
     #[test]

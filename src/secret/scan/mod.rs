@@ -32,7 +32,7 @@ pub mod text;
 pub use engine::{Depth, Engine, Hit, Which};
 pub use finding::{Confidence, Finding, Fingerprint, Key};
 pub use rules::{Rule, RuleSet};
-pub use scanner::{Scanned, Scanner, scan_all};
+pub use scanner::{Scanned, Scanner, WINDOW, scan_all};
 
 /// Counted up when the code finds other things in the same bytes: part of the cache key.
-pub const ENGINE: u32 = 3;
+pub const ENGINE: u32 = 4;

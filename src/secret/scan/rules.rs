@@ -21,6 +21,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("url-credentials", "user and password in a URL"),
     ("authorization-header", "Bearer, Basic or other credentials in a header"),
     ("private-key", "private key in PEM, OpenSSH or PGP armour"),
+    ("key-store", "key store: PKCS#12 or Java, protected by no more than its password"),
     ("jwk-private-key", "JSON web key with its private part"),
     ("netrc-password", "password in a .netrc file"),
     ("pgpass-password", "password in a .pgpass file"),

@@ -5,57 +5,27 @@ use super::classify::{self, Name, Place};
 use super::context;
 use super::engine::{Engine, Hit, Which};
 use super::language;
+use super::prefix::is_token;
 
-/// The shortest run that may be a token here.
-const LEAST: usize = 20;
 /// The longest one.
 const MOST: usize = 160;
 /// Bytes between the name and the value: an operator, blanks, quotes.
 const GAP: usize = 8;
 
-const fn table() -> [bool; 256] {
-    let mut out = [false; 256];
-    let mut at = 0;
-    while at < 256 {
-        let b = at as u8;
-        out[at] = b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        at += 1;
+/// Looks at the run that starts at `start`.
+pub fn look(engine: &Engine, text: &[u8], start: usize, hits: &mut Vec<Hit>) {
+    if start == 0 || !is_between(text[start - 1]) {
+        return;
     }
-    out
+    let len = text[start..].iter().take(MOST + 1).take_while(|b| is_token(**b)).count();
+    if len <= MOST {
+        judge(engine, text, start, start + len, hits);
+    }
 }
 
-/// Bytes of a token.
-const TOKEN: [bool; 256] = table();
-
-/// Looks at every run that starts in `from..to`.
-pub fn find(engine: &Engine, text: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
-    let is = |at: usize| TOKEN[usize::from(text[at])];
-    let mut at = from;
-    if from > 0 && is(from - 1) {
-        while at < to && is(at) {
-            at += 1;
-        }
-    }
-    while at < to {
-        // no run of this length covers a place whose last byte is outside
-        let Some(last) = text.get(at + LEAST - 1) else { return };
-        if !TOKEN[usize::from(*last)] {
-            at += LEAST;
-            continue;
-        }
-        let mut start = at + LEAST - 1;
-        while start > from && is(start - 1) {
-            start -= 1;
-        }
-        let mut end = at + LEAST;
-        while end < text.len() && is(end) {
-            end += 1;
-        }
-        if (LEAST..=MOST).contains(&(end - start)) && start < to {
-            judge(engine, text, start, end, hits);
-        }
-        at = end + 1;
-    }
+/// Bytes that join a name and its value.
+fn is_between(b: u8) -> bool {
+    b" \t\"'`=:>".contains(&b)
 }
 
 fn judge(engine: &Engine, text: &[u8], start: usize, end: usize, hits: &mut Vec<Hit>) {
@@ -69,8 +39,7 @@ fn judge(engine: &Engine, text: &[u8], start: usize, end: usize, hits: &mut Vec<
         return;
     }
     let floor = start.saturating_sub(GAP);
-    let between = |b: &u8| b" \t\"'`=:>".contains(b);
-    let gap = text[floor..start].iter().rev().take_while(|b| between(b)).count();
+    let gap = text[floor..start].iter().rev().take_while(|b| is_between(**b)).count();
     let joined = text[start - gap..start].iter().any(|b| b"=:>".contains(b));
     if gap == 0 || gap == GAP || text[start - gap..start].ends_with(b"::") {
         return;
