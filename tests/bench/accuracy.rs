@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::ByteSlice as _;
-use coop::secret::scan::{Confidence, Depth, Engine, RuleSet, Which};
+use coop::secret::scan::{Confidence, Engine, RuleSet, Which, text};
 use sha2::{Digest as _, Sha256};
 
 #[derive(serde::Deserialize)]
@@ -113,9 +113,9 @@ fn main() {
         return;
     };
     let (tune, list) = (var("COOP_HALF").is_some_and(|h| h == "tune"), var("COOP_LIST"));
-    let text = std::fs::read_to_string(&path).expect("the corpus is readable");
+    let corpus = std::fs::read_to_string(&path).expect("the corpus is readable");
     let engine = Engine::new(RuleSet::built_in());
-    let rows: Vec<(Row, Vec<u8>)> = text
+    let rows: Vec<(Row, Vec<u8>)> = corpus
         .lines()
         .map(|line| {
             let row: Row = serde_json::from_str(line).expect("a row of the corpus");
@@ -139,7 +139,7 @@ fn main() {
         if odd == tune {
             continue;
         }
-        let hits = engine.scan(bytes, Depth::Full);
+        let hits = engine.scan(bytes, text::kind("sample".into(), bytes).depth());
         let hit = hits.iter().find(|h| h.confidence > Confidence::Low);
         if tune
             && list.as_deref().is_some_and(|l| {

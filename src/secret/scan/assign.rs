@@ -272,19 +272,32 @@ fn ends_bare(b: u8) -> bool {
     b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'&' | b'|' | b'\\' | 0)
 }
 
-/// The value inside a name such as `vendorSECRET-0123456789abcdef`: what follows the keyword that ends at `end`.
-pub fn glued(text: &[u8], name: &Range<usize>, end: usize) -> Option<Assignment> {
-    let tail = &text[end..name.end.max(end)];
-    let dash = tail.iter().position(|b| matches!(b, b'-' | b'_' | b'.'))?;
-    let start = end + dash + 1;
+/// The value inside a name such as `vendorSECRET-0123456789abcdef`: what follows the keyword that ends at `end`, and
+/// other words that tell of a secret, as in `vendor_secret_key-0123456789abcdef`.
+pub fn glued(text: &[u8], name: &Range<usize>, mut end: usize) -> Option<Assignment> {
+    let is_joint = |b: &u8| matches!(b, b'-' | b'_' | b'.');
+    let (start, joint) = loop {
+        let tail = &text[end..name.end.max(end)];
+        let dash = tail.iter().position(is_joint)?;
+        let start = end + dash + 1;
+        let word = text[start..name.end].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let telling = [&b"key"[..], b"token", b"secret", b"value"]
+            .iter()
+            .any(|w| text[start..start + word].eq_ignore_ascii_case(w));
+        if !telling || !text.get(start + word).is_some_and(|b| is_joint(b)) {
+            break (start, tail[dash]);
+        }
+        end = start + word;
+    };
     let rest =
         text[start..text.len().min(start + 256)].iter().take_while(|b| in_name(**b) || b"+/=".contains(b)).count();
     let value = &text[start..start + rest];
     // `KEY_COL4__OTHER` is one identifier
-    let identifier =
-        value.contains(&b'_') || tail[dash] == b'_' && value.iter().filter(|b| b.is_ascii_digit()).count() < 4;
-    (rest >= 16 && !identifier).then(|| Assignment {
-        name: name.start..end + dash,
+    let identifier = value.contains(&b'_') || joint == b'_' && value.iter().filter(|b| b.is_ascii_digit()).count() < 4;
+    // `<` begins a template, or what we printed of a secret ourselves
+    let template = text.get(start + rest) == Some(&b'<');
+    (rest >= 16 && !identifier && !template).then(|| Assignment {
+        name: name.start..start - 1,
         value: start..start + rest,
         quoted: false,
         join: Join::Beside,

@@ -2,6 +2,7 @@
 //!
 //! A test never hides a finding: tokens in documentation and fixtures are often made up. It moves the confidence.
 
+use bstr::ByteSlice as _;
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64_NOPAD, BASE64URL_NOPAD};
 
 /// The tests that the rule table may name.
@@ -27,6 +28,12 @@ pub enum Check {
     Age,
     /// CRC-16 (NATS NKEY).
     Nkey,
+    /// The mark that every key of OpenAI carries.
+    OpenAi,
+    /// The length and the end of a key of Anthropic.
+    Anthropic,
+    /// Letters only, which do not read like an identifier (Hugging Face).
+    Letters,
 }
 
 /// What a test says.
@@ -53,6 +60,9 @@ impl Check {
             "pypi" => Check::Pypi,
             "age" => Check::Age,
             "nkey" => Check::Nkey,
+            "openai" => Check::OpenAi,
+            "anthropic" => Check::Anthropic,
+            "letters" => Check::Letters,
             _ => return None,
         })
     }
@@ -72,6 +82,9 @@ impl Check {
             Check::Pypi => sure(pypi(&token[5.min(token.len())..])),
             Check::Age => sure(bech32(token)),
             Check::Nkey => sure(nkey(token)),
+            Check::OpenAi => sure(body.find(b"T3BlbkFJ").is_some()),
+            Check::Anthropic => anthropic(body),
+            Check::Letters => letters(body),
         }
     }
 }
@@ -113,7 +126,27 @@ fn aws_id(token: &[u8]) -> Verdict {
 
 fn slack(body: &[u8]) -> Verdict {
     let numeric = body.split(|b| *b == b'-').filter(|p| p.len() >= 9 && p.iter().all(u8::is_ascii_digit)).count();
-    if numeric > 0 { Verdict::Valid } else { Verdict::Unknown }
+    let digits = body.iter().filter(|b| b.is_ascii_digit()).count();
+    match (numeric, digits) {
+        (1.., _) => Verdict::Valid,
+        (_, 2..) => Verdict::Unknown,
+        _ => Verdict::Invalid, // `xoxo-holiday-card.jpg`
+    }
+}
+
+/// Kind and version, then 93 characters and `AA`.
+fn anthropic(body: &[u8]) -> Verdict {
+    match body.iter().position(|b| *b == b'-').map(|dash| &body[dash + 1..]) {
+        Some(key) if key.len() == 95 && key.ends_with(b"AA") => Verdict::Valid,
+        Some(key) if key.len() < 40 || key.len() >= 95 => Verdict::Invalid,
+        _ => Verdict::Unknown,
+    }
+}
+
+/// Random letters change their case all the time; `requiredTypesForDisplay` does not.
+fn letters(body: &[u8]) -> Verdict {
+    let l = super::language::letters(body);
+    if l.runs * 5 <= body.len() && l.wordy * 2 > body.len() { Verdict::Invalid } else { Verdict::Unknown }
 }
 
 fn decode_loose(part: &[u8]) -> Option<Vec<u8>> {
@@ -189,6 +222,18 @@ mod tests {
         seed.extend(sum);
         assert_eq!(Check::Nkey.run(BASE32_NOPAD.encode(&seed).as_bytes(), 0), Verdict::Valid);
         assert!(bech32(b"a12uel5l") && !bech32(b"a12uel5m")); // vector of BIP 173
+    }
+
+    #[test]
+    fn shapes_of_providers() {
+        let key = |end: &str| format!("sk-ant-api03-{}{end}", "q7".repeat(46) + "x");
+        assert_eq!(Check::Anthropic.run(key("AA").as_bytes(), 7), Verdict::Valid);
+        assert_eq!(Check::Anthropic.run(key("BB").as_bytes(), 7), Verdict::Invalid);
+        assert_eq!(Check::OpenAi.run(b"sk-proj-qqqqT3BlbkFJqqqq", 8), Verdict::Valid);
+        assert_eq!(Check::Slack.run(b"xoxo-holiday-card-1.jpg", 5), Verdict::Invalid);
+        assert_eq!(Check::Slack.run(b"xoxb-262541194339-x", 5), Verdict::Valid);
+        assert_eq!(Check::Letters.run(b"hf_requiredCharacteristicTypesForDispl", 3), Verdict::Invalid);
+        assert_eq!(Check::Letters.run(b"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", 3), Verdict::Unknown);
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl Confidence {
     pub fn lowered(self) -> Self {
         match self {
             Confidence::Certain => Confidence::High,
-            Confidence::Low => Confidence::Low,
-            _ => Confidence::Medium,
+            Confidence::High => Confidence::Medium,
+            Confidence::Medium | Confidence::Low => Confidence::Low,
         }
     }
     /// The word that reports print.
@@ -140,7 +140,8 @@ mod tests {
         assert_ne!(a, Fingerprint::of(&Key::default(), b"valuf"));
         assert_eq!(Fingerprint::parse(&a.to_string()), Some(a));
         assert_eq!(Fingerprint::parse("zz"), None);
-        assert_eq!(Confidence::Medium.lowered(), Confidence::Medium);
+        assert_eq!(Confidence::High.lowered(), Confidence::Medium);
+        assert_eq!(Confidence::Medium.lowered(), Confidence::Low);
         assert_eq!(redact(b"ghp_", 36), "ghp_<36 bytes redacted>");
     }
 }

@@ -1,14 +1,15 @@
 //! One finding per secret: where several detectors hit the same bytes, the most specific one is kept.
 
 use super::engine::{Hit, Which};
+use super::finding::Confidence;
 
-fn rank(hit: &Hit) -> (u8, u8, usize) {
+fn rank(hit: &Hit) -> (bool, u8, usize, Confidence) {
     let kind = match hit.which {
         Which::Table(_) => 3,
         Which::BuiltIn("generic-secret" | "generic-password" | "vendor-credential") => 1,
         Which::BuiltIn(_) => 2,
     };
-    (u8::from(hit.confidence > super::finding::Confidence::Low), kind, hit.span.len())
+    (hit.confidence > Confidence::Low, kind, hit.span.len(), hit.confidence)
 }
 
 /// Sorts by position and drops what overlaps something better.
