@@ -19,6 +19,9 @@ use super::{Command, Context, out, sibling};
 /// a green gate on exactly that tree, a clean scan, and tests and gate as strong as before. Then an auditor, another
 /// agent where there is one, checks it again. What does not hold is tried again, and blocked after some attempts.
 ///
+/// The work is in the fork, watched or not: its commits are written again with the task's name, and what an agent does
+/// before it is proved must not move a branch that you are on. git coop merge brings it into your checkout.
+///
 /// One interrupt ends the loop after the task at hand, a second one ends it at once. A loop that was killed goes on where
 /// it was with the same command. Several loops may share a list.
 #[derive(Debug, clap::Args)]

@@ -38,7 +38,7 @@ pub struct Args {
 enum Verb {
     /// Write .agent/fleet with a member for each agent that is signed in, where there is none
     Init,
-    /// Start the members that do not run, as many as fit
+    /// Start the members that do not run, as many as fit; the others follow as places become free
     Up,
     /// End all members and prove it
     Down {

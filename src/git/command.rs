@@ -263,6 +263,7 @@ impl Git {
 pub fn failed(shown: &str, output: &Output) -> Error {
     let text = String::from_utf8_lossy(&output.stderr);
     let line = text.lines().find(|l| !l.trim().is_empty() && !l.starts_with("hint:")).unwrap_or("no message");
+    let line = text.lines().find(|l| l.contains("No space left on device")).unwrap_or(line); // that is why
     let verb = shown.split(' ').find(|w| *w != "git" && !w.starts_with('-')).unwrap_or("git");
     Error::bug(format!("git {verb} failed: {}", line.trim_start_matches("fatal: ").trim_start_matches("error: ")))
 }

@@ -128,7 +128,8 @@ impl Transactions {
         if edits.iter().zip(now).any(|(edit, now)| Old::from(now) != edit.old) {
             return Ok(Outcome::Lost);
         }
-        if String::from_utf8_lossy(&stderr).contains(".lock") {
+        let said = String::from_utf8_lossy(&stderr);
+        if said.contains(".lock") && !said.contains("No space left on device") {
             return Ok(Outcome::Lost); // another writer held the lock and has not finished, or died: re-read and retry
         }
         Err(super::command::failed("update-ref", &Output { status, stdout: Vec::new(), stderr }))

@@ -2,8 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use coop::cli::Context;
+use coop::env::Env;
+use coop::sandbox::owner::Owner;
+use coop::sandbox::spec::Runtime;
+use coop::state::{Claim, ForkName, Loop};
+
+use crate::common::runtimes;
 use crate::looper::{CONFIRM, Looper};
-use crate::world::until;
+use crate::world::{Place, until};
 
 /// `work NAME` commits a file NAME.
 const WORK: &str = r#"
@@ -312,4 +319,54 @@ fn bad_input_is_one_line_before_any_box() {
     let run = looper.run(&["mine", "--base", "HEAD", "--rounds", "0"]);
     assert!(run.code == 2 && run.stderr.contains("was not found in the box"), "{}", run.stderr);
     assert_eq!(looper.tasks(), queue, "the gate is the user's to mend, not the task's fault");
+}
+
+/// The other runtimes hold a whole loop as well: agent, gate and auditor.
+#[test]
+fn containers_hold_a_loop_too() {
+    for usable in runtimes().iter().filter(|usable| usable.runtime != Runtime::Bwrap) {
+        eprintln!("-- {}", usable.runtime.name());
+        let looper = Looper::at(Place::on(usable.runtime), WORK, "test -d done");
+        looper.queue("- [ ] work a\n");
+        let run = looper.run(&["mine", "--rounds", "1"]);
+        assert!(run.code == 0 && run.stdout.contains("confirmed"), "{}\n{}", run.stdout, run.stderr);
+        assert_eq!(looper.tasks(), "- [x] work a\n");
+        looper.whole();
+    }
+}
+
+/// After a reboot the process that a claim names may be anybody: it was one of another boot, and its box is gone.
+#[test]
+fn a_loop_from_before_a_reboot_is_taken_over() {
+    let Some(looper) = Looper::new(&format!("test -e go || sleep 600\n{WORK}"), "test -d done") else { return };
+    looper.queue("- [ ] work a\n");
+    let mut child = looper.spawn(&["mine", "--rounds", "0"]);
+    until("the agent works", || looper.place.state("loop")["state"] == "working");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let world = &looper.place.world;
+    let command = world.command(&looper.place.repo, "git-coop");
+    let pairs =
+        command.get_envs().filter_map(|(key, value)| Some((key.to_str()?.to_owned(), value?.to_str()?.to_owned())));
+    let coop = Context { env: Env::from_pairs(pairs), cwd: looper.place.repo.clone() }.coop().expect("opens");
+    let store = coop.store().expect("a store");
+    let (me, name) = (Owner::of_process(), ForkName::parse("loop").expect("a name"));
+    let mut claim = Claim::all(&coop.repo, &coop.env).expect("claims").remove(0);
+    let mut found = Loop::find(&coop.repo, &coop.env, &name).expect("reads").expect("a loop");
+    let (_, space) = me.boot.split_once('.').expect("both");
+    let before = [("Pid", me.pid.to_string()), ("Start", me.start.to_string()), ("Boot", format!("another.{space}"))];
+    for (key, value) in before {
+        claim.record.set(key, value.clone());
+        found.record.set(key, value);
+    }
+    assert!(claim.take(&store, "as it was").expect("written"));
+    found.record(&store, "as it was", Vec::new()).expect("written");
+    // what a reboot takes away
+    let _ = std::fs::remove_dir_all(looper.place.repo.join(".git/coop/locks"));
+    looper.agent("mine", WORK);
+    let run = looper.run(&["mine", "--rounds", "0"]);
+    assert!(run.code == 0 && run.stderr.contains("was killed"), "{}", run.stderr);
+    assert_eq!(looper.tasks(), "- [x] work a\n");
+    assert_eq!(looper.git(&["log", "--format=%s", "main..refs/coop/forks/loop/head"]), "work of a");
+    looper.whole();
 }

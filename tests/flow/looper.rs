@@ -22,7 +22,10 @@ printf '%s\n' "$1" | awk '
 impl Looper {
     /// With an agent `mine` that runs `script` (its prompt is `$1`), an auditor `other`, and a gate.
     pub fn new(script: &str, gate: &str) -> Option<Looper> {
-        let mut place = place()?;
+        Some(Looper::at(place()?, script, gate))
+    }
+    /// The same in a place of the caller's choice.
+    pub fn at(mut place: Place, script: &str, gate: &str) -> Looper {
         place.world = place.world.with_env("COOP_TEST_NOW", "").with_env("COOP_TEST_BREATH_MS", "10");
         let looper = Looper { place };
         looper.agent("mine", script);
@@ -30,7 +33,7 @@ impl Looper {
         looper.place.git(["config", "coop.gate", gate]);
         std::fs::create_dir_all(looper.place.repo.join(".agent")).expect("directory");
         std::fs::write(looper.place.repo.join(".git/info/exclude"), ".agent/\n").expect("file");
-        Some(looper)
+        looper
     }
     /// Drops an agent in, and signs it in.
     pub fn agent(&self, name: &str, script: &str) {

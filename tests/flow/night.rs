@@ -58,9 +58,9 @@ fn every_task_ends_done_once_or_blocked() {
         let up = run(&["up"]);
         assert_ne!(up.code, 70, "{}", up.stderr);
         starts += up.stderr.matches(": started").count();
-        std::thread::sleep(Duration::from_millis(1_000 + roll(3_000)));
+        std::thread::sleep(Duration::from_millis(200 + roll(1_500)));
         let victim = format!("m{}", roll(members as u64));
-        match roll(4) {
+        match roll(3) {
             0 => kills += kill_loop(&looper, &victim),
             1 => box_kills += kill_box(&looper, &victim),
             _ => {}
@@ -147,6 +147,11 @@ fn kill(pid: &str) -> usize {
 }
 
 fn kill_box(looper: &Looper, name: &str) -> usize {
-    let Some(pid) = boxes(looper, name).into_iter().next() else { return 0 };
-    kill(&pid.to_string())
+    for _ in 0..50 {
+        if let Some(pid) = boxes(looper, name).first() {
+            return kill(&pid.to_string());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    0
 }

@@ -141,7 +141,7 @@ impl Drain<'_> {
             if ran.stopped {
                 return Ok(Err(Ended::Stopped));
             }
-            self.view.say(&format!("  {} ended: {} ({}s)", auditor.name, view::used(&ran.usage), ran.seconds));
+            self.view.say(&view::ended(&auditor.name, &ran.usage, ran.seconds));
             match ran.outcome {
                 Outcome::Limited { until, why } => {
                     self.used_up(auditor, profile.as_deref(), until, &why)?;

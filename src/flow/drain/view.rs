@@ -100,6 +100,13 @@ pub fn used(usage: &Usage) -> String {
     parts.join(", ")
 }
 
+/// `claude ended: 12 turns, $0.31 (40s)`.
+pub fn ended(agent: &str, usage: &Usage, seconds: u64) -> String {
+    let used = used(usage);
+    let used = if used.is_empty() { used } else { format!(": {used}") };
+    format!("  {agent} ended{used} ({seconds}s)")
+}
+
 /// `950`, `3.4k`, `12M`.
 pub fn short(n: u64) -> String {
     match n {

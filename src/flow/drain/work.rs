@@ -164,12 +164,7 @@ impl Drain<'_> {
                     self.rows.push(Row { usage: totals.usage, ..row(self, Fate::GivenBack) });
                     return Ok(Step::Stop(Ended::Stopped));
                 }
-                self.view.say(&format!(
-                    "  {} ended: {} ({}s)",
-                    self.definition.name,
-                    view::used(&ran.usage),
-                    ran.seconds
-                ));
+                self.view.say(&view::ended(&self.definition.name, &ran.usage, ran.seconds));
                 let bad = |why: String, keep| Some(Verdict::Bad(Bad { why, keep, log: None }));
                 let name = profile.as_deref();
                 match ran.outcome {
