@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context as _, Error, Kind, Result};
+use crate::without::without;
 
 use super::merge::{self, Values};
 use super::tree::{self, Copied, Limits};
@@ -103,7 +104,10 @@ impl Prepared {
         };
         let account = vault.account_with(definition, profile.as_deref(), &vars);
         // from here on the keys are not in `vars`, out of which everything in the box is made
-        let outside = prepare.outside.and_then(|port| outside::take(definition, &mut vars, port));
+        let outside = prepare
+            .outside
+            .filter(|_| !without("keys-outside"))
+            .and_then(|port| outside::take(definition, &mut vars, port));
 
         let home = prepare.scratch.join("home");
         let owner = prepare.owner();

@@ -19,7 +19,8 @@ use super::{Command, Context, out};
 /// Starts boxes in a sample repository with planted secrets: with the runtime, image, user, limits and network that
 /// runs in this repository have. From inside it tries to read and change the secrets, to leave the box, and to
 /// reach what must not be there; then it makes a fork and looks for secrets in it. One line per check. Exit 1 if a
-/// promise does not hold.
+/// promise does not hold. The notes at the end are advice: what the configuration leaves weaker than it could be, and
+/// which keys and logins agents can read in their boxes.
 ///
 /// With --attack it goes through the whole corpus that gitcoop-attacks(7) lists, in a throwaway home and repository
 /// and without a network: what an agent would plant, what you, your editor or git coop would do next, and whether

@@ -33,6 +33,9 @@ use super::{Command, Context, out};
 /// put it into the box. An endpoint of your own there is reached from outside of the box, also one on this machine's
 /// loopback. Other agents' keys, and logins (claude auth login, ChatGPT, Google), are in the box.
 ///
+/// Where this machine itself needs a proxy (HTTPS_PROXY), boxes with `allowlist` or `public` reach nothing: their proxy
+/// connects by itself, to addresses that it has looked at.
+///
 /// What this does not stop. `allowlist`: whatever an allowed host takes can leave by it (an issue, a gist, a package, a
 /// prompt), and a host that shares its servers with others may serve those inside of TLS, which is not opened. `public`:
 /// anything to any public host, so only this machine and its network are safe. `open`: services of this machine that

@@ -61,6 +61,13 @@ pub fn install(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
     Ok(out)
 }
 
+/// Whether every check is where git runs it. A hook that cannot take one has none.
+pub fn installed(repo: &Repo, env: &Env) -> Result<bool> {
+    let directory = directory(repo, env)?;
+    let has = |name: &str| read(&directory.join(name)).ok().flatten().is_some_and(|text| without(&text).is_some());
+    Ok(HOOKS.iter().all(|(name, _)| has(name)))
+}
+
 /// Takes the checks away.
 pub fn uninstall(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
     let directory = directory(repo, env)?;

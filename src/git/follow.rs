@@ -2,11 +2,14 @@
 //! Every command here runs on the user's own repository with hooks off, and git's own rules decide what
 //! would be lost.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 use crate::env::Env;
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 
+use super::objects::Reader;
 use super::peek::{self, Head};
 use super::{Git, Oid, Repo, clean, diff};
 
@@ -120,6 +123,48 @@ fn two_trees(repo: &Repo, env: &Env, old: &Oid, new: &Oid, dry: bool) -> Result<
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let line = text.lines().find(|l| l.starts_with("error:") || l.starts_with("fatal:")).unwrap_or("no message");
     Ok(Err(line.trim_start_matches("error: ").trim_start_matches("fatal: ").to_owned()))
+}
+
+/// Takes back what a git that was killed on the way from `old` to `new` has written: files that hold what `new` has, or
+/// the beginning of it, become what `old` has. The index is that of `old`. Every other file is the user's and stays.
+/// Gives how many there were.
+pub fn take_back(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<usize> {
+    let reader = Reader::open(repo)?;
+    let (mut count, mut changed) = (0, Vec::new());
+    for change in diff::between(repo, old, new)? {
+        let (path, Some(side)) = (Path::new(OsStr::from_bytes(&change.path)), &change.new) else { continue };
+        let mut above = path.ancestors().skip(1).map(|dir| repo.work_tree.join(dir));
+        if !above.all(|dir| dir.symlink_metadata().is_ok_and(|meta| meta.is_dir())) {
+            continue;
+        }
+        let file = repo.work_tree.join(path);
+        let Some(bytes) = content(&file, reader.size(&side.id).unwrap_or(0)) else { continue };
+        let before = change.old.as_ref().map(|old| reader.bytes(&old.id)).transpose()?;
+        if !reader.bytes(&side.id)?.starts_with(&bytes) || before.as_ref() == Some(&bytes) {
+            continue;
+        }
+        count += 1;
+        match before {
+            Some(_) => changed.extend(change.path.iter().copied().chain([0])),
+            None => {
+                std::fs::remove_file(&file).context(Kind::Usage, format!("cannot take '{}' back", file.display()))?
+            }
+        }
+    }
+    if !changed.is_empty() {
+        let git = Git::new(repo, env).args(["checkout-index", "--force", "--index", "-z", "--stdin"]);
+        git.input(changed).in_work_tree(repo).read()?;
+    }
+    Ok(count)
+}
+
+/// What a plain file or link of at most `limit` bytes holds.
+fn content(file: &Path, limit: u64) -> Option<Vec<u8>> {
+    let meta = file.symlink_metadata().ok().filter(|meta| meta.len() <= limit)?;
+    match meta.is_symlink() {
+        true => Some(std::fs::read_link(file).ok()?.into_os_string().into_vec()),
+        false => meta.is_file().then(|| std::fs::read(file).ok()).flatten(),
+    }
 }
 
 /// Whether the index holds exactly the tree of `commit`.

@@ -100,6 +100,29 @@ fn a_pending_checkout_never_costs_an_edit() {
     assert_eq!(land.git(["status", "--porcelain"]), "?? neighbour");
 }
 
+/// git was killed while it wrote the files of the checkout: what it has written, whole or in part, is finished. A file
+/// that somebody else has written there meanwhile is not taken for it.
+#[test]
+fn a_git_killed_while_it_writes_the_checkout_is_finished() {
+    for (new, known) in [("agent\n", "base, and more\n"), ("age", "base, an"), ("", "")] {
+        let land = Land::in_world(World::new().with_env("COOP_TEST_ABORT_AT", "following"));
+        land.commit("known", "base\n");
+        land.fork("x");
+        land.work("x", &[f("d/a", "agent\n"), f("known", "base, and more\n")], "one");
+        assert_eq!(land.merge(["x", "--yes"]).code, -1);
+        let land = Land { world: land.world.with_env("COOP_TEST_ABORT_AT", ""), repo: land.repo };
+        std::fs::create_dir(land.repo.join("d")).expect("directory");
+        std::fs::write(land.repo.join("d/a"), new).expect("file");
+        std::fs::write(land.repo.join("known"), known).expect("file");
+        std::fs::write(land.repo.join("neighbour"), "not tracked\n").expect("file");
+        let run = land.merge(["x", "--yes"]);
+        assert!(run.stderr.contains("now follows the interrupted landing of 'x'"), "{new:?}: {}", run.stderr);
+        assert_eq!(land.git(["status", "--porcelain"]), "?? neighbour", "{new:?}");
+        assert_eq!(std::fs::read_to_string(land.repo.join("d/a")).expect("file"), "agent\n");
+        assert_eq!(std::fs::read_to_string(land.repo.join("known")).expect("file"), "base, and more\n");
+    }
+}
+
 /// Forks with one commit each, made with plumbing: no work tree, no box, so that thousands are quick.
 fn prepared(land: &Land, names: &[String]) {
     use std::io::Write as _;

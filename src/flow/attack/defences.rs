@@ -57,6 +57,8 @@ pub const TABLE: &[Defence] = &[
     of("agent-home-no-follow", "no link of an agent's home is followed"),
     of("one-profile", "an agent's home has the login of one profile, and no other is there"),
     of("own-keys-only", "an agent gets the keys that its definition names"),
+    of("keys-outside", "API keys stay outside of the box; the proxy puts them on requests to the provider"),
+    of("own-account", "a request to the provider carries the user's credential or none, and stays in its endpoint"),
     bwrap("clean-environment", "the user's environment stays outside"),
     bwrap("close-descriptors", "open files of the user stay outside"),
     bwrap("pid-namespace", "a box sees and signals its own processes, and none outlives it"),

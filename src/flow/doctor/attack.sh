@@ -120,9 +120,9 @@ for hex in $routes; do
 	reach "$gateway" "$loopback"
 	reach "$gateway" "$everywhere"
 done
-if [ "$egress" = none ]; then
-	check network "${links:+interfaces: $links}${routes:+ routes: $routes}" "no network at all, as COOP_EGRESS=none says"
-else
+if [ "$egress" = open ]; then
 	say network ok "open, as COOP_EGRESS=open says"
+else
+	check network "${links:+interfaces: $links}${routes:+ routes: $routes}" "none of its own, as COOP_EGRESS=$egress says"
 fi
 say end ok ''

@@ -4,6 +4,7 @@
 //! the user's runtime, image, user, limits and egress; only the repository is a sample, in a temporary directory.
 //! A check that did not report is a failure.
 
+mod advice;
 mod host;
 mod sample;
 
@@ -114,6 +115,9 @@ pub fn run(env: &Env, settings: &Settings, user: Option<&Coop>, tell: &mut dyn F
     doctor.limits()?;
     doctor.fork()?;
     doctor.agents(env)?;
+    for (name, detail) in user.map(advice::of).transpose()?.into_iter().flatten() {
+        doctor.note(name, detail);
+    }
     Ok(Report { runtime: doctor.usable.runtime.name().to_owned(), image, checks: doctor.checks })
 }
 
@@ -187,9 +191,6 @@ impl Doctor<'_> {
         self.sample.coop.settings = before;
         ended?;
         self.collect(&self.sample.coop.repo.work_tree.clone(), LIMITED)?;
-        if set.is_none() {
-            self.note("memory-setting", "COOP_MEMORY is not set: a box may use all memory of this machine");
-        }
         Ok(())
     }
 

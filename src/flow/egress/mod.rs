@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::Outside;
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::git::config;
 use crate::sandbox::egress::policy::{Policy, Reread};
@@ -120,6 +121,11 @@ fn forward(coop: &Coop, label: &str, public: bool, wants: &Wants<'_>) -> Result<
             own.push(Upstream::parse(&url.to_string_lossy(), true)?.rule());
         }
     }
+    if let Some(name) = needed_proxy(&coop.env) {
+        eprintln!(
+            "warning: {name} is set: hosts of this box are reached directly all the same, not through that proxy"
+        );
+    }
     let fork = fork_of(label);
     let settings = coop.settings.get("COOP_ALLOW_HOST").unwrap_or_default().to_owned();
     let mut rules = own.clone();
@@ -145,6 +151,13 @@ fn forward(coop: &Coop, label: &str, public: bool, wants: &Wants<'_>) -> Result<
         Some(rules)
     });
     Ok(Forward { policy: Policy::new(public, rules, Some(reread)), allow })
+}
+
+/// The variable that says that this machine itself reaches the web through a proxy. Boxes' proxies do not go through it:
+/// what an address leads to could not be looked at there.
+pub fn needed_proxy(env: &Env) -> Option<&'static str> {
+    let set = |name: &&str| env.str(name).is_some_and(|value| !value.is_empty());
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(set)
 }
 
 /// The fork whose workspace is called `label`.

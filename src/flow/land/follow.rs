@@ -102,7 +102,12 @@ fn finish(coop: &Coop, fork: &Fork, old: &Oid, new: &Oid) -> Result<std::result:
         }
         return Ok(Err("the index has changes of yours".into()));
     }
-    match follow(coop, old, new)? {
+    let mut ended = follow(coop, old, new)?;
+    // a git that was killed while it wrote files
+    if ended.is_err() && checkout::take_back(&coop.repo, &coop.env, old, new)? > 0 {
+        ended = follow(coop, old, new)?;
+    }
+    match ended {
         Ok(()) => done("the checkout now follows the interrupted landing of"),
         Err(why) => Ok(Err(why)),
     }

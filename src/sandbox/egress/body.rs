@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::SendRequest;
 
 use super::tally::Count;
 
@@ -40,6 +41,19 @@ impl Passing {
     pub fn new(inner: Incoming, count: Arc<Count>, way: Way) -> Self {
         Passing { inner, count, way }
     }
+}
+
+/// Passes `request` on and gives the answer of the far side, both counted; `None` where it broke off.
+pub async fn pass(
+    sender: &mut SendRequest<Passing>,
+    request: hyper::Request<Incoming>,
+    count: Arc<Count>,
+) -> Option<Answer> {
+    count.add_reached();
+    let request = request.map(|inner| Passing::new(inner, count.clone(), Way::Up));
+    let mut response = sender.send_request(request).await.ok()?;
+    strip(response.headers_mut());
+    Some(response.map(|inner| Passing::new(inner, count, Way::Down).boxed()))
 }
 
 impl Body for Passing {

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
@@ -15,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::address;
-use super::body::{self, Answer, Passing, Way};
+use super::body::{self, Answer};
 use super::dial::{Failed, dial};
 use super::policy::Policy;
 use super::tally::{Count, Tally};
@@ -197,13 +196,5 @@ async fn forward(shared: Arc<Shared>, mut request: Request<Incoming>, target: Ta
     *request.version_mut() = hyper::Version::HTTP_11;
     body::strip(request.headers_mut());
     request.headers_mut().insert(HOST, host);
-    count.add_reached();
-    let request = request.map(|inner| Passing::new(inner, count.clone(), Way::Up));
-    match sender.send_request(request).await {
-        Ok(mut response) => {
-            body::strip(response.headers_mut());
-            response.map(|inner| Passing::new(inner, count, Way::Down).boxed())
-        }
-        Err(_) => failed("broke off"),
-    }
+    body::pass(&mut sender, request, count).await.unwrap_or_else(|| failed("broke off"))
 }
