@@ -13,6 +13,9 @@ use super::Coop;
 /// More entries than this and the walk stops, saying so.
 const MAX_ENTRIES: usize = 5_000_000;
 
+/// What git opens in every directory. Where it is a pipe, `git status` does not end.
+const READ_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
+
 /// One thing found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
@@ -29,7 +32,8 @@ impl Found {
     }
 }
 
-/// Nested git directories (in any letter case), bare-repository shapes, and symlinks that leave the tree.
+/// Nested git directories (in any letter case), bare-repository shapes, symlinks that leave the tree, and pipes in place of
+/// files that git reads.
 pub fn walk(top: &Path) -> BTreeSet<Found> {
     let mut found = BTreeSet::new();
     let mut queue = vec![PathBuf::new()];
@@ -56,6 +60,11 @@ pub fn walk(top: &Path) -> BTreeSet<Found> {
                 }
             } else if kind.is_dir() {
                 queue.push(path);
+            } else if READ_BY_GIT.contains(&name.as_bytes()) && !kind.is_file() && !kind.is_symlink() {
+                found.insert(Found {
+                    what: "no plain file: git waits for it",
+                    path: path.as_os_str().as_bytes().to_vec(),
+                });
             } else if kind.is_symlink() && leaves(top, &path) {
                 found
                     .insert(Found { what: "symlink that leaves the tree", path: path.as_os_str().as_bytes().to_vec() });
@@ -120,10 +129,17 @@ mod tests {
         std::fs::write(top.join("b/HEAD"), "x").expect("file");
         std::os::unix::fs::symlink("../../etc", top.join("c/out")).expect("link");
         std::os::unix::fs::symlink("../a", top.join("c/in")).expect("link");
+        let pipe = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, top.join("c/.gitignore"), pipe).expect("pipe");
         let found: Vec<String> = walk(top).iter().map(Found::shown).collect();
         assert_eq!(
             found,
-            ["bare git repository: b", "nested git repository: a/.GIT", "symlink that leaves the tree: c/out"]
+            [
+                "bare git repository: b",
+                "nested git repository: a/.GIT",
+                "no plain file: git waits for it: c/.gitignore",
+                "symlink that leaves the tree: c/out"
+            ]
         );
         assert!(text_leaves(Path::new("a"), Path::new("b/../../../x"), top));
         assert!(!text_leaves(Path::new("a"), Path::new("../b/./c"), top));

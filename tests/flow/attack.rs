@@ -27,10 +27,17 @@ pub fn wrong(report: &Report, want: &[Verdict]) -> Vec<String> {
     wrong.map(|attack| format!("{}: {}: {}", attack.id, attack.verdict.word(), attack.detail)).collect()
 }
 
+/// What becomes of these is decided on the host, after the box has ended: one runtime, bubblewrap where it is, tells for
+/// all. `COOP_TEST_WHOLE=1` tries them on each, as `git coop doctor --attack` does.
+const ON_THE_HOST: [&str; 2] = ["landing", "terminal"];
+
 #[test]
 fn nothing_escapes() {
+    let whole = Env::of_process().str("COOP_TEST_WHOLE").is_some();
+    let first = runtimes().iter().rev().map(|usable| usable.runtime).next();
     each(|usable| {
-        let scenes = corpus::all().expect("corpus");
+        let mut scenes = corpus::all().expect("corpus");
+        scenes.retain(|scene| whole || first == Some(usable.runtime) || !ON_THE_HOST.contains(&scene.group.as_str()));
         let report = run(&ground(usable, &[]), &scenes, true, &mut |_| ()).expect("runs");
         let fine = [Verdict::Held, Verdict::Known, Verdict::CannotRun, Verdict::NotApplicable];
         let wrong = wrong(&report, &fine);
