@@ -182,6 +182,13 @@ pub const SETTINGS: &[Setting] = &[
         check: |v| if v.starts_with('/') || v.starts_with("~/") { Ok(()) } else { Err("an absolute path") },
     },
     Setting {
+        env: "COOP_SPARE",
+        git: "coop.spare",
+        default: "true",
+        doc: "keep a work tree ready for the next fork (one more checkout on the disk, in the git directory)",
+        check: |v| one_of(v, &["true", "false"], "true or false"),
+    },
+    Setting {
         env: "COOP_IMAGE",
         git: "coop.image",
         default: "",

@@ -5,6 +5,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Result};
@@ -78,6 +80,25 @@ fn well_formed(name: &str) -> bool {
 /// fsck on, no hooks, no tags, no submodules, no lazy fetch. No ref is written: the caller moves refs in
 /// a transaction of its own. Errors: kind No where git refuses what the box wrote.
 pub fn fetch(repo: &Repo, env: &Env, bundle: &Path, refs: &[(String, Oid)]) -> Result<()> {
+    // a git that the user runs may just be adding a work tree, which no other git can read in the middle of it
+    let half_made = |text: &str| text.contains("failed to read") && text.contains("commondir");
+    let (mut output, mut text) = fetch_once(repo, env, bundle, refs)?;
+    for _ in 0..10 {
+        if output.status.success() || !half_made(&text) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        (output, text) = fetch_once(repo, env, bundle, refs)?;
+    }
+    if output.status.success() {
+        return Ok(());
+    }
+    let line = text.lines().find(|l| l.contains("error:") || l.contains("fatal:")).unwrap_or("no message");
+    Err(Error::no(format!("git refuses what came from the box: {line}"))
+        .hint("the work stays in the box's own repository: git coop shell, or git coop fork NAME -- git fsck"))
+}
+
+fn fetch_once(repo: &Repo, env: &Env, bundle: &Path, refs: &[(String, Oid)]) -> Result<(Output, String)> {
     let output = Git::isolated(repo, env)
         .config(&format!("transfer.fsckObjects={}", !without("fsck")))
         .config(&format!("fetch.fsckObjects={}", !without("fsck")))
@@ -94,13 +115,8 @@ pub fn fetch(repo: &Repo, env: &Env, bundle: &Path, refs: &[(String, Oid)]) -> R
         .arg(bundle)
         .args(refs.iter().map(|(name, _)| name))
         .output()?;
-    if output.status.success() {
-        return Ok(());
-    }
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = text.lines().find(|l| l.contains("error:") || l.contains("fatal:")).unwrap_or("no message");
-    Err(Error::no(format!("git refuses what came from the box: {line}"))
-        .hint("the work stays in the box's own repository: git coop shell, or git coop fork NAME -- git fsck"))
+    Ok((output, text))
 }
 
 fn bad(what: &str) -> Error {

@@ -2,6 +2,8 @@
 //! seen by a box; HEAD and index of it follow what was imported.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::env::Env;
@@ -14,8 +16,61 @@ use super::refs::{self, Edit, Old, Outcome};
 use super::{Git, Oid, Repo};
 
 /// Registers `path` as a linked work tree, detached at `commit`, with nothing checked out.
-/// Gives the work tree's own git directory. `path` must not exist or be empty.
-pub fn add(repo: &Repo, env: &Env, path: &Path, commit: &Oid) -> Result<PathBuf> {
+/// Gives the work tree's own git directory. `path` must not exist. What a kill leaves behind is in `scratch`, a directory
+/// on the same file system as the repository.
+///
+/// The files are those of `git help repository-layout` ("worktrees/<id>"), and appear at once: every git that lists work
+/// trees fails on one whose `commondir` another git is just writing. git itself adds what has more to it than files: a
+/// repository with reftables, with a configuration for each work tree, or shared among users.
+pub fn add(repo: &Repo, env: &Env, config: &Config, scratch: &Path, path: &Path, commit: &Oid) -> Result<PathBuf> {
+    let plain = ["extensions.worktreeconfig", "core.sharedrepository"].iter().all(|key| config.get(key).is_none());
+    if !plain || repo.common_dir.join("reftable").is_dir() {
+        return add_by_git(repo, env, path, commit);
+    }
+    let made = scratch.join("worktree");
+    std::fs::create_dir(&made).context(Kind::Usage, format!("cannot make '{}'", made.display()))?;
+    let gitfile = path.join(".git");
+    let write = |file: &Path, bytes: &[u8]| {
+        std::fs::write(file, bytes).context(Kind::Usage, format!("cannot write '{}'", file.display()))
+    };
+    let line = |path: &Path| [path.as_os_str().as_bytes(), b"\n"].concat();
+    // locked until its directory is there, or `git worktree prune` would take it away
+    write(&made.join("locked"), b"initializing\n")?;
+    write(&made.join("gitdir"), &line(&gitfile))?;
+    write(&made.join("commondir"), b"../..\n")?;
+    write(&made.join("HEAD"), format!("{commit}\n").as_bytes())?;
+    let git_dir = publish(repo, &made, path)?;
+    std::fs::create_dir(path).context(Kind::Usage, format!("cannot make '{}'", path.display()))?;
+    write(&gitfile, &[b"gitdir: ".as_slice(), &line(&git_dir)].concat())?;
+    std::fs::remove_file(git_dir.join("locked")).or_bug("cannot unlock the work tree")?;
+    Ok(git_dir)
+}
+
+/// Moves the metadata of a new work tree to the first free `worktrees/<id>`, in the manner of git: the last word of its
+/// path, and a number where that is taken.
+fn publish(repo: &Repo, made: &Path, path: &Path) -> Result<PathBuf> {
+    let all = repo.common_dir.join("worktrees");
+    std::fs::create_dir_all(&all).context(Kind::Usage, format!("cannot write '{}'", all.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    for number in 0..10_000 {
+        let git_dir = match number {
+            0 => all.join(name.as_ref()),
+            more => all.join(format!("{name}{more}")),
+        };
+        if git_dir.symlink_metadata().is_ok() {
+            continue;
+        }
+        // a directory that came meanwhile has files, and is not replaced
+        match std::fs::rename(made, &git_dir) {
+            Ok(()) => return Ok(git_dir),
+            Err(err) if matches!(err.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {}
+            Err(err) => return Err(err).or_bug(format!("cannot make '{}'", git_dir.display())),
+        }
+    }
+    Err(Error::usage(format!("too many work trees are called '{name}'")).hint("git worktree list"))
+}
+
+fn add_by_git(repo: &Repo, env: &Env, path: &Path, commit: &Oid) -> Result<PathBuf> {
     let _turn = take_turn(repo)?;
     let output = Git::new(repo, env)
         .args(["worktree", "add", "--quiet", "--detach", "--no-checkout", "--"])
@@ -186,6 +241,8 @@ fn empty_tree(repo: &Repo) -> Result<Oid> {
 pub fn forget(repo: &Repo, git_dir: &Path) -> Result<()> {
     let inside = git_dir.parent() == Some(repo.common_dir.join("worktrees").as_path());
     if inside && git_dir.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+        // first what git reads first: without it there is no work tree for a git that lists them meanwhile
+        let _ = std::fs::remove_file(git_dir.join("gitdir"));
         std::fs::remove_dir_all(git_dir).or_bug(format!("cannot remove '{}'", git_dir.display()))?;
     }
     Ok(())

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use coop::env::Env;
-use coop::flow::fork::{create, finish, remove, workspace};
+use coop::flow::fork::{create, finish, remove, spare, workspace};
 use coop::flow::{Coop, import};
 use coop::git::Repo;
 use coop::settings::Settings;
@@ -94,16 +95,25 @@ fn seed(path: &Path, rounds: usize) {
 
 fn forks(what: &str, path: &Path, rounds: usize, against_clone: bool) {
     let coop = coop(path);
-    let (mut ours, mut clone, mut tree) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut taken, mut clone, mut tree) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let beside = path.parent().expect("parent").to_owned();
-    let name = ForkName::parse("warm").expect("name");
-    create::create(&coop, &name, None).expect("warm seed");
+    let fork = |name: String| {
+        let name = ForkName::parse(&name).expect("name");
+        timed(|| drop(create::create(&coop, &name, None).expect("fork")))
+    };
+    fork("warm".into());
     for round in 0..rounds {
         // nothing is removed between rounds: ext4 makes files slowly where it has just deleted some
-        let name = ForkName::parse(&format!("b{round}")).expect("name");
-        ours.push(timed(|| {
-            create::create(&coop, &name, None).expect("fork");
-        }));
+        ours.push(fork(format!("b{round}")));
+        // what the process of the fork before does while its agent works; three files have changed since
+        spare::ready(&coop, &AtomicBool::new(false)).expect("ready");
+        for file in ["d0/f0.txt", "d1/f50.txt", "d2/f100.txt"] {
+            std::fs::write(path.join(file), format!("round {round}\n")).expect("file");
+        }
+        git(path, &["commit", "-qam", "three files"]);
+        let tip = coop::git::refs::read(&coop.repo, &coop.env, "HEAD").expect("reads").expect("a commit");
+        coop::git::seed::ensure(&coop.repo, &coop.env, &tip, false, |_| {}).expect("seed");
+        taken.push(fork(format!("t{round}")));
         if against_clone {
             let to = beside.join(format!("clone{round}"));
             clone.push(timed(|| {
@@ -113,10 +123,13 @@ fn forks(what: &str, path: &Path, rounds: usize, against_clone: bool) {
         let to = beside.join(format!("{}-tree{round}", path.file_name().expect("name").to_string_lossy()));
         tree.push(timed(|| git(path, &["worktree", "add", "-q", "--detach", to.to_str().expect("text")])));
     }
-    if against_clone {
-        row(&format!("fork, {what}"), &ours, "git clone --local --no-hardlinks", &clone, "at most 0.33");
+    for (how, ours) in [("one is ready", &taken), ("none is ready", &ours)] {
+        let what = format!("fork, {what}, {how}");
+        if against_clone {
+            row(&what, ours, "git clone --local --no-hardlinks", &clone, "at most 0.33");
+        }
+        row(&what, ours, "git worktree add", &tree, "at most 1");
     }
-    row(&format!("fork, {what}"), &ours, "git worktree add", &tree, "at most 1");
 }
 
 fn import_figures(path: &Path, rounds: usize) {

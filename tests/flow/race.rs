@@ -38,6 +38,11 @@ fn many_open_the_same_new_fork_and_one_wins() {
 #[test]
 fn many_forks_at_once() {
     let Some(place) = place() else { return };
+    // one work tree is ready, and one of them takes it
+    let worker = place.spawn(&["fork", "worker", "--", "sleep", "300"]);
+    until("the next fork's work tree is ready", || place.repo.join(".git/coop/spare/is").exists());
+    place.coop(["fork", "stop", "worker"]).ok();
+    let _ = ends(worker);
     let all: Vec<Child> = (0..8)
         .map(|n| {
             place.spawn(&["fork", &format!("f{n}"), "--", "sh", "-c", &format!("git commit -q --allow-empty -m c{n}")])
@@ -49,7 +54,9 @@ fn many_forks_at_once() {
     }
     for n in 0..8 {
         assert_eq!(place.git(["log", "-1", "--format=%s", &format!("refs/coop/forks/f{n}/head")]), format!("c{n}"));
+        assert_eq!(place.world.git(&place.fork_path(&format!("f{n}")), ["status", "--porcelain"]), "");
     }
+    assert!(!place.repo.join(".git/coop/spare/is").exists(), "nobody took it");
     assert_eq!(place.git(["fsck", "--no-dangling"]), "");
 }
 

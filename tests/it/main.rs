@@ -26,6 +26,7 @@ mod profiles;
 mod scan;
 mod scan_history;
 mod shadows;
+mod spare;
 mod structure;
 mod support;
 mod sync;

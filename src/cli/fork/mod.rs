@@ -25,6 +25,9 @@ use super::{Command, Context};
 /// `git coop fork NAME AGENT` opens the fork NAME, or goes on with it, and runs the agent in a box there.
 /// `git coop fork NAME -- COMMAND` runs any program instead. The commits come back to
 /// refs/coop/forks/NAME/head; nothing lands on a branch before `git coop merge NAME`.
+///
+/// While a box works, HEAD is checked out once more into .git/coop/spare: the next fork takes that and opens at once.
+/// `git config coop.spare false` saves the disk space.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true, subcommand_value_name = "NAME|VERB")]
 pub struct Args {

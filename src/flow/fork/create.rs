@@ -11,6 +11,7 @@ use crate::git::{Oid, checkout, index, private, seed, worktree};
 use crate::state::{Fork, ForkName, ForkState};
 
 use super::super::{Coop, coop, live, shadows};
+use super::spare;
 
 /// Makes the fork `name` at `base` (any revision; HEAD where unset). The caller holds its lock.
 /// Errors leave nothing behind: exit 2 for what the user can mend, exit 3 for a lost race.
@@ -94,7 +95,7 @@ fn lay_out(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) ->
                 }
             })
         });
-        let files = check_out(coop, base, path);
+        let files = check_out(coop, base, path, own);
         (store.join().unwrap_or_else(|_| Err(Error::bug("the packing thread died"))), files)
     });
     store?;
@@ -127,7 +128,7 @@ fn lay_out(coop: &Coop, name: &ForkName, base: &Oid, path: &Path, own: &Path) ->
     Ok(submodules)
 }
 
-fn check_out(coop: &Coop, base: &Oid, path: &Path) -> Result<(crate::git::Repo, usize)> {
+fn check_out(coop: &Coop, base: &Oid, path: &Path, own: &Path) -> Result<(crate::git::Repo, usize)> {
     let root = path.parent().unwrap_or(path);
     let fresh = root.symlink_metadata().is_err();
     std::fs::create_dir_all(root)
@@ -136,10 +137,15 @@ fn check_out(coop: &Coop, base: &Oid, path: &Path) -> Result<(crate::git::Repo, 
     if fresh {
         coop::give(root, coop.owner()?)?;
     }
-    let git_dir = worktree::add(&coop.repo, &coop.env, path, base)?;
-    let interrupt = AtomicBool::new(false);
-    let written = checkout::checkout(&coop.repo, base, path, &git_dir.join("index"), &interrupt)?;
-    Ok((worktree::as_repo(&coop.repo, path)?, written.submodules))
+    let git_dir = worktree::add(&coop.repo, &coop.env, &coop.config, own, path, base)?;
+    let submodules = match spare::take(coop, base, path, &git_dir)? {
+        Some(submodules) => submodules,
+        None => {
+            let (index, interrupt) = (git_dir.join("index"), AtomicBool::new(false));
+            checkout::checkout(&coop.repo, base, path, &index, &interrupt)?.submodules
+        }
+    };
+    Ok((worktree::as_repo(&coop.repo, path)?, submodules))
 }
 
 /// Makes the private git directory of `fork` anew at its head. Its old one is removed, which no box has open: the caller

@@ -8,6 +8,7 @@ pub mod create;
 pub mod finish;
 pub mod list;
 pub mod remove;
+pub mod spare;
 pub mod work;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use crate::state::{Fork, ForkName, ForkState};
 use super::super::session::{self, Job, Scratch};
 use super::super::{Coop, coop, shadows, verify};
 use super::finish::{self, Report};
+use super::spare;
 
 /// A fork that this process has taken.
 pub struct Opened {
@@ -97,7 +98,8 @@ pub fn run_with<'a>(
     }
     let store = coop.store()?;
     fork.record(&store, &format!("{who} at work"), Vec::new())?;
-    let ended = session::run(usable, &spec, io(log)?);
+    let io = io(log)?;
+    let ended = spare::meanwhile(coop, || session::run(usable, &spec, io));
     let (what, exit) = match &ended {
         Ok(ended) => (ending(who, ended), Some(ended.status)),
         Err(err) => (format!("{who} could not start: {}", err.message()), None),
