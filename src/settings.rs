@@ -161,6 +161,13 @@ pub const SETTINGS: &[Setting] = &[
         check: |v| bytes(v).map(|_| ()).ok_or("a size such as 512k or 5m"),
     },
     Setting {
+        env: "COOP_SCAN_DISABLE",
+        git: "coop.scanDisable",
+        default: "",
+        doc: "rules that no scan and no landing applies, several with spaces between them; in git config also many times",
+        check: |_| Ok(()), // the scan says which rule it does not know
+    },
+    Setting {
         env: "COOP_REQUIRE_VERDICT",
         git: "coop.requireVerdict",
         default: "false",

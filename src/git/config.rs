@@ -9,7 +9,7 @@ use crate::error::Result;
 use super::{Git, Repo};
 
 /// Keys whose values add up, with a space between them.
-const LISTS: [&str; 1] = ["coop.allowhost"];
+const LISTS: [&str; 2] = ["coop.allowhost", "coop.scandisable"];
 
 /// What git's configuration says, and where it says so.
 #[derive(Debug, Clone, Default)]

@@ -9,6 +9,7 @@ mod docs;
 mod egress;
 mod fleet;
 mod fleet_board;
+mod fuzz;
 mod land_crash;
 mod land_merge;
 mod land_plain;

@@ -218,3 +218,27 @@ fn a_tree_can_only_ask_for_more() {
     fs::write(repo.join(".coopscan"), "disable github-token\n").expect("file");
     assert_eq!(scan(&world, &repo, &["--quiet"]).code, 2);
 }
+
+#[test]
+fn the_users_configuration_switches_rules_freely() {
+    let world = World::new();
+    let repo = world.repo("r");
+    fs::write(repo.join("f"), format!("{}\n{}\n", token(), other())).expect("file");
+    let set = |value: &str| world.git(&repo, ["config", "--add", "coop.scanDisable", value]);
+    set("github-token");
+    assert_eq!(findings(&scan(&world, &repo, &["--json"])).len(), 1);
+    set("gitlab-token jwt");
+    for args in [&["--quiet"][..], &["f", "--quiet"]] {
+        assert_eq!(scan(&world, &repo, args).code, 0, "{args:?}");
+    }
+    // a tree can still ask for more, and a file in it cannot configure less
+    fs::write(repo.join(".coopscan"), "enable gitlab-token\n").expect("file");
+    assert_eq!(scan(&world, &repo, &["--quiet"]).code, 1);
+    set("no-such-rule");
+    let run = scan(&world, &repo, &[]);
+    assert_eq!((run.code, run.stderr.contains("no-such-rule")), (2, true), "{}", run.stderr);
+    world.git(&repo, ["config", "--unset-all", "coop.scanDisable"]);
+    fs::write(repo.join("own.conf"), "[coop]\n\tscanDisable = github-token\n").expect("file");
+    world.git(&repo, ["config", "include.path", "../own.conf"]);
+    assert_eq!(findings(&scan(&world, &repo, &["--json"])).len(), 2);
+}

@@ -57,7 +57,7 @@ pub struct Args {
     /// Also report what has low confidence: placeholders, examples, public identifiers
     #[arg(long)]
     all: bool,
-    /// Switch a rule off, for this run
+    /// Switch a rule off, for this run; coop.scanDisable in your git configuration does it for good
     #[arg(long, value_name = "RULE")]
     disable: Vec<String>,
     /// Print JSON
@@ -81,6 +81,8 @@ impl Command for Args {
             out::write(|w| rules.describe().iter().try_for_each(|(id, about)| writeln!(w, "{id:32} {about}")))?;
             return Ok(exit::OK);
         }
+        let settings = context.settings(context.repo().ok().as_ref())?;
+        let switched_off = settings.get("COOP_SCAN_DISABLE").unwrap_or_default().split_whitespace().map(str::to_owned);
         let (cancel, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
         let request = Request {
             env: &context.env,
@@ -91,7 +93,7 @@ impl Command for Args {
                 update_baseline: self.update_baseline,
                 no_allow: self.no_allow,
                 all: self.all,
-                disable: self.disable.clone(),
+                disable: self.disable.iter().cloned().chain(switched_off).collect(),
             },
             cancel: &cancel,
             progress: &bytes,

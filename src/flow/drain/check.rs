@@ -108,7 +108,7 @@ impl Case<'_> {
         if bound.commits.is_empty() {
             return bad("the commits change nothing but the list of tasks, which is not yours".into(), false);
         }
-        let mut policy = Policy::new(self.coop);
+        let mut policy = Policy::new(self.coop)?;
         let findings: Vec<Finding> = policy
             .check(&bound.commits)?
             .into_iter()

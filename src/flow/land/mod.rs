@@ -127,7 +127,7 @@ pub fn land(coop: &Coop, name: &ForkName, options: &Options, ask: &mut dyn Ask) 
         state => state,
     };
     let mut landing =
-        Landing { coop, store: &store, fork, options, before, policy: Policy::new(coop), accepted: Vec::new() };
+        Landing { coop, store: &store, fork, options, before, policy: Policy::new(coop)?, accepted: Vec::new() };
     let result = landing.run(ask);
     if result.is_err() && landing.fork.state == ForkState::Landing {
         landing.fork.state = landing.before;

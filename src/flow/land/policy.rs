@@ -95,12 +95,15 @@ pub struct Policy<'a> {
 }
 
 impl<'a> Policy<'a> {
-    /// Compiles the rules. Comments in the files do not count: an agent writes them.
-    pub fn new(coop: &'a Coop) -> Self {
+    /// Compiles the rules without those that the user's configuration switches off. Comments in the files do not count: an
+    /// agent writes them. Errors: exit 2 for a rule that does not exist.
+    pub fn new(coop: &'a Coop) -> Result<Self> {
         let max = coop.settings.get("COOP_MAX_BLOB").and_then(crate::settings::bytes).unwrap_or(5 << 20);
-        let scanner = Scanner::new(RuleSet::built_in()).honouring_comments(false);
+        let mut rules = RuleSet::built_in();
+        rules.disable(coop.settings.get("COOP_SCAN_DISABLE").unwrap_or_default().split_whitespace())?;
+        let scanner = Scanner::new(rules).honouring_comments(false);
         let named = named::in_tree(&coop.repo, Some(&coop.env.home()), &coop.config);
-        Policy { coop, scanner, max, seen: BTreeSet::new(), named, blobs: 0 }
+        Ok(Policy { coop, scanner, max, seen: BTreeSet::new(), named, blobs: 0 })
     }
 
     /// What `commits` bring, in their order. Where `reported` is false only content that was not seen before counts.

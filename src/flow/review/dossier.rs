@@ -96,7 +96,7 @@ pub fn dossier(coop: &Coop, fork: Fork, options: &Options) -> Result<Dossier> {
         }
         Err(err) => dossier.lands = Lands::Not(err),
     }
-    let mut policy = Policy::new(coop);
+    let mut policy = Policy::new(coop)?;
     dossier.findings = policy.check(&picks)?;
     let gate = dossier.gate.clone();
     dossier.files = diff::churn(&coop.repo, &coop.env, &dossier.from, &dossier.fork.head)?

@@ -34,11 +34,11 @@ const REACH: usize = 1024;
 /// Whether a comment accepts the value at `span`. A value of several lines (a key) may have it on its first or last line
 /// or on the line before or after it, because nothing can be written inside.
 pub fn is_allowed_inline(text: &[u8], span: std::ops::Range<usize>) -> bool {
-    let line_start = |pos: usize| text[..pos].rfind_byte(b'\n').map_or(0, |at| at + 1);
-    let line_end = |pos: usize| text[pos..].find_byte(b'\n').map_or(text.len(), |at| pos + at);
+    // nothing outside of these is looked at, so many values on one endless line cost no more than on many
+    let (floor, ceiling) = (span.start.saturating_sub(REACH), text.len().min(span.end + REACH));
+    let line_start = |pos: usize| text[floor..pos].rfind_byte(b'\n').map_or(floor, |at| floor + at + 1);
+    let line_end = |pos: usize| text[pos..ceiling].find_byte(b'\n').map_or(ceiling, |at| pos + at);
     let has = |from: usize, to: usize, marks: &[&str]| {
-        let from = from.max(span.start.saturating_sub(REACH));
-        let to = to.min(span.end + REACH);
         from < to && {
             let line = text[from..to].to_ascii_lowercase();
             marks.iter().any(|m| line.find(m).is_some())
@@ -49,12 +49,12 @@ pub fn is_allowed_inline(text: &[u8], span: std::ops::Range<usize>) -> bool {
     if has(first, span.start, SAME_LINE) || has(span.end, last, SAME_LINE) {
         return true;
     }
-    let before = first.checked_sub(1).map(|end| (line_start(end), end));
+    let before = (first > floor).then(|| (line_start(first - 1), first - 1));
     if before.is_some_and(|(from, to)| has(from, to, NEXT_LINE)) {
         return true;
     }
     let several = text[span.clone()].contains(&b'\n');
-    let after = (last < text.len()).then(|| (last + 1, line_end(last + 1)));
+    let after = (last < ceiling).then(|| (last + 1, line_end(last + 1)));
     several
         && (before.is_some_and(|(from, to)| has(from, to, SAME_LINE))
             || after.is_some_and(|(from, to)| has(from, to, SAME_LINE)))

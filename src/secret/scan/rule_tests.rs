@@ -7,6 +7,7 @@ use super::engine::{Depth, Engine, Which};
 use super::finding::redact;
 use super::pattern::{Pattern, Set};
 use super::rules::{Rule, RuleSet};
+use super::scanner::{Scanner, WINDOW};
 
 /// A repeatable source of numbers.
 struct Random(u64);
@@ -176,13 +177,14 @@ fn cpu() -> std::time::Duration {
 
 #[test]
 fn hostile_lines_take_linear_time() {
-    let engine = engine();
+    let scanner = Scanner::new(RuleSet::built_in());
     let one = |unit: &str, size: usize| {
         let text = unit.repeat(size / unit.len());
         let start = cpu();
-        engine.scan(text.as_bytes(), Depth::Full);
+        scanner.scan("line".into(), text.as_bytes());
         cpu() - start
     };
+    let token = format!("k='gh{}_{}' ", "p", "Zk3Qp9Lw2Xv7Rt5Nb8Mc4Yd6Hf1Gj0SaEuWi");
     for unit in [
         "\"",
         "password=",
@@ -197,10 +199,49 @@ fn hostile_lines_take_linear_time() {
         "\\",
         "AKIA",
         "curl -u ",
+        &token,
     ] {
         // four times the text may take four times the time, with room for a busy machine, not sixteen times
         let small = one(unit, 1 << 15).max(std::time::Duration::from_millis(10));
         let large = one(unit, 1 << 17);
         assert!(large < small * 12, "{unit:?}: {small:?} then {large:?}");
+    }
+}
+
+/// A line without end, made as it is read: `fill` over and over, then `end`.
+struct Endless<'a> {
+    fill: &'a [u8],
+    left: usize,
+    end: &'a [u8],
+}
+
+impl std::io::Read for Endless<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            return self.end.read(into);
+        }
+        let take = into.len().min(self.left);
+        for (at, byte) in into[..take].iter_mut().enumerate() {
+            *byte = self.fill[(self.left - at) % self.fill.len()];
+        }
+        self.left -= take;
+        Ok(take)
+    }
+}
+
+#[test]
+fn one_endless_line_needs_bounded_memory() {
+    // a build without optimisation is thirty times slower; what is measured does not depend on the length
+    let size = if cfg!(debug_assertions) { 9 << 20 } else { 100 << 20 };
+    let scanner = Scanner::new(RuleSet::built_in());
+    let token = format!(" k='gl{}-{}' ", "pat", "Q7w2E9r4T1y8U3i6O5p0");
+    for fill in [&b"\""[..], b"a", b"k=1;"] {
+        let mut buffer = Vec::new();
+        let mut line = Endless { fill, left: size, end: token.as_bytes() };
+        let scanned = scanner.scan_stream("line".into(), &mut line, &mut buffer).expect("nothing fails here");
+        let found: Vec<(u32, usize)> = scanned.findings.iter().map(|f| (f.line, f.column as usize)).collect();
+        assert_eq!(found, [(1, size + 5)]);
+        assert_eq!(scanned.bytes as usize, size + token.len());
+        assert!(buffer.capacity() <= 2 * WINDOW, "{}", buffer.capacity());
     }
 }
