@@ -201,6 +201,14 @@ fn beside_vendor(value: &[u8], s: Shape) -> bool {
         return false;
     }
     let letters = s.lower + s.upper;
+    // a number with its type, a date
+    if letters <= 3
+        && s.joint + s.digit + letters == value.len()
+        && s.digit < 20
+        && !value.windows(2).any(|w| w.iter().all(u8::is_ascii_hexdigit) && w[0].is_ascii_alphabetic())
+    {
+        return false;
+    }
     let l = language::letters(value);
     let counted = ph::counts(value);
     let words = l.wordy * 2 > letters && !counted;

@@ -70,14 +70,17 @@ fn lines(text: &[u8], entry: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Rang
     out
 }
 
-/// The whole of a key store: PKCS#12 (RFC 7292: version 3, then content of type data or signed data), or Java's JKS and JCEKS.
+/// The whole of a key store with a private key: PKCS#12 (RFC 7292: version 3, then content of type data or signed data; the
+/// identifier of a key bag stands in clear), or Java's JKS and JCEKS (the first entry is not a certificate alone).
 /// What protects the key in it is a password, which is often known or short.
 pub fn key_store(bytes: &[u8]) -> Option<Range<usize>> {
-    let java =
-        bytes.starts_with(&[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0]) || bytes.starts_with(&[0xce, 0xce, 0xce, 0xce, 0, 0, 0]);
+    let magic = |m: u8, n: u8| bytes.starts_with(&[m, n, m, n, 0, 0, 0]);
+    let java = (magic(0xfe, 0xed) || magic(0xce, 0xce)) && bytes.get(12..16).is_some_and(|tag| tag != [0, 0, 0, 2]);
     let pkcs12 = || {
         let rest = after_length(bytes.strip_prefix(&[0x30])?)?.strip_prefix(&[2, 1, 3, 0x30])?;
-        after_length(rest)?.strip_prefix(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07").map(|_| ())
+        after_length(rest)?.strip_prefix(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07")?;
+        let bag = bytes.find(b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01")?;
+        bytes.get(bag + 10).filter(|kind| matches!(kind, 1 | 2)).map(|_| ())
     };
     (java || pkcs12().is_some()).then_some(0..bytes.len())
 }
@@ -163,9 +166,13 @@ mod tests {
     #[test]
     fn key_stores_are_known_by_their_first_bytes() {
         let mut store = b"\x30\x81\x3b\x02\x01\x03\x30\x36\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01".to_vec();
-        store.extend([7; 43]);
+        store.extend([7; 32]);
+        store.extend(b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02");
         assert_eq!(key_store(&store), Some(0..store.len()));
-        assert_eq!(key_store(b"\xfe\xed\xfe\xed\0\0\0\x02rest"), Some(0..12));
+        assert_eq!(key_store(b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01\0\0\0\x01rest"), Some(0..20));
+        // certificates alone are public
+        assert_eq!(key_store(b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01\0\0\0\x02rest"), None);
+        assert_eq!(key_store(&[&store[..store.len() - 1], b"\x03"].concat()), None);
         assert!(key_store(&store[..store.len() - 1]).is_none());
         store[5] = 1; // a certificate request or a key of version 1 is something else
         assert!(key_store(&store).is_none() && key_store(b"\x30").is_none() && key_store(b"").is_none());

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bstr::ByteSlice as _;
+
 use super::assign::{self, Assignment, Join};
 use super::classify::{self, Name, Place};
 use super::context;
@@ -91,8 +93,31 @@ fn keyed(
     true
 }
 
+/// Whether the name is the name of something else: a part of an Amazon resource name, a resource type (`"AWS::AppSync::ApiKey"`),
+/// the working directory of a shell, a pattern of `pwd$`.
+fn names_a_thing(text: &[u8], name: &Range<usize>) -> bool {
+    let before = &text[name.start.saturating_sub(100)..name.start];
+    let joined = before.iter().rev().take_while(|b| !b.is_ascii_whitespace() && !b"\"'`,;<>".contains(b)).count();
+    let before = &before[before.len() - joined..];
+    let word = text[name.clone()].strip_prefix(b"$").unwrap_or(&text[name.clone()]);
+    before.starts_with(b"arn:")
+        || before.contains_str("=arn:")
+        || before.ends_with(b"::") && text.get(name.end) == Some(&b'"')
+        || matches!(word, b"PWD" | b"OLDPWD")
+        || word.ends_with(b"$")
+}
+
+/// Whether the value is a checksum and says so: `sha256=…`, `sha512-…`, `md5:…`.
+fn is_digest(text: &[u8], value: usize) -> bool {
+    let before = text[value.saturating_sub(12)..value].trim_end_with(|c| "-=:\"' ".contains(c)).to_ascii_lowercase();
+    [&b"sha1"[..], b"sha224", b"sha256", b"sha384", b"sha512", b"md5"].iter().any(|w| before.ends_with(w))
+}
+
 fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mut Vec<Hit>) -> bool {
     let mut span = found.value.clone();
+    if names_a_thing(text, &found.name) || is_digest(text, span.start) {
+        return false;
+    }
     if !found.quoted {
         // a sentence or a list may go on after the value
         while span.len() > 1 && matches!(text[span.end - 1], b',' | b'.' | b':' | b')' | b']' | b'}') {
@@ -183,6 +208,9 @@ fn judge(engine: &Engine, text: &[u8], kind: Name, found: &Assignment, hits: &mu
 /// A value with nothing but a blank or a dash before it must look very random, or stand beside a service.
 fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>) -> bool {
     let value = &text[found.value.clone()];
+    if names_a_thing(text, &found.name) || is_digest(text, found.value.start) {
+        return false;
+    }
     let words = context::words(text, found.name.end);
     if keyed(engine, text, &words, &found.name, &found.value, hits) {
         return true;
@@ -201,6 +229,11 @@ fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>)
     if login {
         let opens = !ph::is_stand_in(value) && !ph::is_template(value);
         return opens && push(engine, hits, "netrc-password", found.value.clone(), Confidence::Medium);
+    }
+    // `custom-key-store-1628627769469`: words and a number
+    let l = super::language::letters(value);
+    if l.noise + l.short == 0 && l.wordy > 0 && !ph::counts(value) {
+        return false;
     }
     if value.len() < 12 || !value.iter().any(u8::is_ascii_digit) || !vendor && (value.len() < 20 || kind == Name::Other)
     {
@@ -226,6 +259,10 @@ fn near(engine: &Engine, text: &[u8], name: &Range<usize>, hits: &mut Vec<Hit>) 
     let mut at = 0;
     while at < line {
         let len = window[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || b"_-+/=.".contains(b)).count();
+        // the next option of a command has its own name
+        if window[at..].starts_with(b"--") {
+            return;
+        }
         if len >= 12
             && window[at..at + len].iter().any(u8::is_ascii_digit)
             && classify::name(&text[name.clone()]) > Name::Other
