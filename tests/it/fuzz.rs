@@ -81,6 +81,7 @@ fn changed(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn drive(seeds: &[Vec<u8>], rounds: usize, property: fn(&[u8])) {
+    #[allow(clippy::disallowed_methods)] // a test, not the library
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let seconds = number("COOP_FUZZ_SECONDS").map(Duration::from_secs);
     let mut random = Random(number("COOP_TEST_SEED").unwrap_or(1));

@@ -284,7 +284,7 @@ pub fn glued(text: &[u8], name: &Range<usize>, mut end: usize) -> Option<Assignm
         let telling = [&b"key"[..], b"token", b"secret", b"value"]
             .iter()
             .any(|w| text[start..start + word].eq_ignore_ascii_case(w));
-        if !telling || !text.get(start + word).is_some_and(|b| is_joint(b)) {
+        if !telling || !text.get(start + word).is_some_and(is_joint) {
             break (start, tail[dash]);
         }
         end = start + word;
