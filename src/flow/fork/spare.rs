@@ -92,7 +92,7 @@ pub fn take(coop: &Coop, base: &Oid, path: &Path, git_dir: &Path) -> Result<Opti
 /// Whether one is wanted: where it is not switched off, root does not work for another user, who could not use it, and
 /// there is room for it.
 fn wanted(coop: &Coop) -> Result<bool> {
-    let room = rustix::fs::statvfs(&coop.repo.coop_dir()).map_or(0, |fs| fs.f_bavail * fs.f_frsize);
+    let room = rustix::fs::statvfs(coop.repo.coop_dir()).map_or(0, |fs| fs.f_bavail * fs.f_frsize);
     let own = coop.owner()?.uid == rustix::process::geteuid().as_raw();
     Ok(own && room > ROOM && coop.settings.get("COOP_SPARE") == Some("true"))
 }
