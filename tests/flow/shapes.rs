@@ -17,6 +17,16 @@ fn works(place: &Place, dir: &Path) {
     assert_eq!(place.world.git(dir, ["status", "--porcelain"]), "", "clean before, clean after");
 }
 
+/// The fork that [`works`] left lands behind a gate, and the landing can be proved.
+fn lands(place: &Place, dir: &Path) {
+    let landed = place.world.coop(dir, ["merge", "shape", "--yes", "--gate", "grep -q x README"]);
+    assert_eq!(landed.code, 0, "{}", landed.stderr);
+    assert_eq!(place.world.git(dir, ["rev-list", "--count", "HEAD"]), "3");
+    assert_eq!(place.world.git(dir, ["status", "--porcelain"]), "", "the checkout has followed");
+    let proved = place.world.coop(dir, ["verify", "HEAD~1..HEAD"]);
+    assert_eq!(proved.code, 0, "{}{}", proved.stdout, proved.stderr);
+}
+
 fn made(place: &Place, args: &[&str]) -> std::path::PathBuf {
     let dir = place.world.root().join("shaped");
     std::fs::create_dir(&dir).expect("dir");
@@ -30,13 +40,17 @@ fn made(place: &Place, args: &[&str]) -> std::path::PathBuf {
 #[test]
 fn sha256() {
     let Some(place) = place() else { return };
-    works(&place, &made(&place, &["--object-format=sha256"]));
+    let dir = made(&place, &["--object-format=sha256"]);
+    works(&place, &dir);
+    lands(&place, &dir);
 }
 
 #[test]
 fn reftable() {
     let Some(place) = place() else { return };
-    works(&place, &made(&place, &["--ref-format=reftable"]));
+    let dir = made(&place, &["--ref-format=reftable"]);
+    works(&place, &dir);
+    lands(&place, &dir);
 }
 
 #[test]
