@@ -119,7 +119,7 @@ fn baseline() {
     let id = "00112233445566778899aabbccddeeff";
     let seeds = [
         format!("{{\"version\": 1, \"key\": \"{id}\", \"findings\": {{\"{id}\": \"jwt\"}}}}").into_bytes(),
-        format!("# accepted\npath tests/**\nrule jwt\nfingerprint {id}\n").into_bytes(),
+        format!("# accepted\npath tests/**\npath a*b.c jwt\n{id} # a test\n").into_bytes(),
     ];
     drive(&seeds, 20_000, properties::baseline);
 }
