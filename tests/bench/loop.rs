@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use coop::env::Env;
-use coop::git::Repo;
+use coop::git::{Repo, transactions};
 use coop::sandbox::spec::{BoxSpec, Egress, Limits, Mount, User};
 use coop::sandbox::{Io, Out, System, detect, launch};
 use coop::state::{Claim, Store};
@@ -72,6 +72,7 @@ fn claimer(path: &Path, number: usize) {
     let env = Env::of_process();
     let repo = Repo::discover(path, &env).expect("a repository");
     let store = Store::open(&repo, &env).expect("a store");
+    let _kept = transactions::keep(&repo, &env, "claims"); // as a loop does
     let queue = Queue::parse(&std::fs::read(path.join(".agent/TASKS.md")).expect("a queue"));
     let (mut won, mut at) = (0, number * TASKS / PROCESSES);
     loop {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::agent::tree;
 use crate::error::{Context as _, Error, Kind, Result};
@@ -148,13 +150,19 @@ fn check_out(coop: &Coop, base: &Oid, path: &Path, own: &Path) -> Result<(crate:
     Ok((worktree::as_repo(&coop.repo, path)?, submodules))
 }
 
-/// Makes the private git directory of `fork` anew at its head. Its old one is removed, which no box has open: the caller
-/// holds the fork's lock. The host's index of the work tree is at the head already.
+/// Removes what the last renewal put aside.
+static REMOVING: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+
+/// Makes the private git directory of `fork` anew at its head. Its old one, which no box has open, is put aside and
+/// removed meanwhile; what a kill leaves of it goes the next time. The caller holds the fork's lock. The host's index of the work tree is at the head already.
 pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
     let (repo, env) = (&coop.repo, &coop.env);
     let own = super::own_dir(coop, &fork.name);
-    let (git, fresh) = (own.join("git"), own.join("git.new"));
-    for dir in [&fresh, &git] {
+    if let Some(busy) = REMOVING.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = busy.join(); // two at once would take each other's files away
+    }
+    let (git, fresh, old) = (own.join("git"), own.join("git.new"), own.join("git.old"));
+    for dir in [&fresh, &old] {
         if dir.symlink_metadata().is_ok() {
             tree::remove(dir).or_bug(format!("cannot remove '{}'", dir.display()))?;
         }
@@ -183,7 +191,14 @@ pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
     let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();
     index::hide(&checkout, env, &coop.shape.object_format, &fresh.join("index"), &hidden)?;
     coop::give(&fresh, coop.owner()?)?;
-    std::fs::rename(&fresh, &git).or_bug(format!("cannot make '{}'", git.display()))
+    if git.symlink_metadata().is_ok() {
+        std::fs::rename(&git, &old).or_bug(format!("cannot remove '{}'", git.display()))?;
+    }
+    std::fs::rename(&fresh, &git).or_bug(format!("cannot make '{}'", git.display()))?;
+    // many small files, and nobody waits for them; what stays is removed by the next renewal
+    let busy = std::thread::spawn(move || drop(tree::remove(&old)));
+    *REMOVING.lock().unwrap_or_else(PoisonError::into_inner) = Some(busy);
+    Ok(())
 }
 
 /// Removes what a killed creation left. Only called with the fork's lock held and no ref of it: coop's
