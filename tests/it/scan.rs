@@ -129,7 +129,7 @@ fn accepted_by_comment_list_and_baseline() {
 fn sarif_has_what_the_schema_asks_for() {
     let world = World::new();
     let repo = world.repo("r");
-    fs::write(repo.join("a b"), token()).expect("file");
+    fs::write(repo.join("a b"), format!("é = 1\nнй = '{}'", token())).expect("file");
     let run = scan(&world, &repo, &["--sarif"]);
     let sarif: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!((sarif["version"].as_str(), run.code), (Some("2.1.0"), 1));
@@ -138,8 +138,10 @@ fn sarif_has_what_the_schema_asks_for() {
     let place = &result["locations"][0]["physicalLocation"];
     assert_eq!(
         (place["artifactLocation"]["uri"].as_str(), place["region"]["startLine"].as_u64()),
-        (Some("a%20b"), Some(1))
+        (Some("a%20b"), Some(2))
     );
+    let kind = sarif["runs"][0]["columnKind"].as_str();
+    assert_eq!((place["region"]["startColumn"].as_u64(), kind), (Some(7), Some("unicodeCodePoints")));
     assert_eq!(result["partialFingerprints"]["coopValue/v1"].as_str().map(str::len), Some(32));
 }
 

@@ -26,7 +26,7 @@ pub fn document(report: &Report) -> Value {
         "version": "2.1.0",
         "runs": [{
             "tool": {"driver": {"name": "git-coop scan", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
-            "columnKind": "utf16CodeUnits",
+            "columnKind": "unicodeCodePoints",
             "invocations": [{"executionSuccessful": !report.is_incomplete(), "toolExecutionNotifications": notes}],
             "results": results,
         }],
@@ -43,7 +43,7 @@ fn result(located: &Located, used: &[&str]) -> Value {
         "message": {"text": format!("{}: {}", f.about, f.redacted)},
         "locations": [{"physicalLocation": {
             "artifactLocation": {"uri": uri(&f.path)},
-            "region": {"startLine": f.line, "startColumn": f.column, "endLine": f.end_line},
+            "region": {"startLine": f.line, "startColumn": f.column_in_points, "endLine": f.end_line},
         }}],
         "partialFingerprints": {"coopValue/v1": f.fingerprint.to_string()},
     });

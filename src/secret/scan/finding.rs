@@ -112,6 +112,8 @@ pub struct Finding {
     pub line: u32,
     /// Column in bytes, from 1.
     pub column: u32,
+    /// The same in code points of UTF-8.
+    pub column_in_points: u32,
     /// The last line of a value that spans several.
     pub end_line: u32,
     /// The redacted value: what kind of thing it is and how long, nothing that helps to use it.

@@ -83,7 +83,7 @@ impl Scanner {
         let kind = text::kind(path, &decoded);
         let mut out = Scanned { findings: Vec::new(), kind, bytes: bytes.len() as u64, allowed: 0 };
         let hits = self.engine.scan(&decoded, kind.depth());
-        let mut lines = Lines { line: 1, at: 0, start: 0 };
+        let mut lines = Lines { line: 1, at: 0, start: 0, points: 0 };
         self.report(path, &decoded, &hits, &mut lines, &mut out);
         out
     }
@@ -99,7 +99,7 @@ impl Scanner {
         }
         let kind = text::kind(path, buffer);
         let mut out = Scanned { findings: Vec::new(), kind, bytes: 0, allowed: 0 };
-        let mut lines = Lines { line: 1, at: 0, start: 0 };
+        let mut lines = Lines { line: 1, at: 0, start: 0, points: 0 };
         let mut lead = 0;
         loop {
             let end = buffer.len() < WINDOW;
@@ -142,6 +142,7 @@ impl Scanner {
             };
             let value = &text[hit.span.clone()];
             let (line, column) = lines.place(text, hit.span.start);
+            let column_in_points = lines.points.saturating_add(1);
             let inner = memchr::memchr_iter(b'\n', value).count();
             out.findings.push(Finding {
                 rule,
@@ -149,6 +150,7 @@ impl Scanner {
                 path: path.to_owned(),
                 line,
                 column,
+                column_in_points,
                 end_line: line + u32::try_from(inner).unwrap_or(u32::MAX),
                 redacted: redact(&value[..hit.prefix], value.len() - hit.prefix),
                 confidence: hit.confidence,
@@ -170,6 +172,8 @@ struct Lines {
     at: usize,
     /// Where the current line starts; negative when that is in a window that is gone.
     start: isize,
+    /// Code points of the current line before `at`.
+    points: u32,
 }
 
 impl Lines {
@@ -177,10 +181,15 @@ impl Lines {
         if to <= self.at {
             return;
         }
+        let mut rest = self.at;
         for newline in memchr::memchr_iter(b'\n', &text[self.at..to]) {
             self.line = self.line.saturating_add(1);
-            self.start = (self.at + newline + 1) as isize;
+            rest = self.at + newline + 1;
+            self.start = rest as isize;
+            self.points = 0;
         }
+        let points = text[rest..to].iter().filter(|b| **b & 0xc0 != 0x80).count();
+        self.points = self.points.saturating_add(u32::try_from(points).unwrap_or(u32::MAX));
         self.at = to;
     }
     fn place(&mut self, text: &[u8], pos: usize) -> (u32, u32) {
