@@ -16,6 +16,9 @@ const MAX_ENTRIES: usize = 5_000_000;
 /// What git opens in every directory. Where it is a pipe, `git status` does not end.
 const READ_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
 
+/// What is said of such a pipe, socket or device.
+pub const PIPE: &str = "no plain file: git waits for it";
+
 /// One thing found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
@@ -61,10 +64,7 @@ pub fn walk(top: &Path) -> BTreeSet<Found> {
             } else if kind.is_dir() {
                 queue.push(path);
             } else if READ_BY_GIT.contains(&name.as_bytes()) && !kind.is_file() && !kind.is_symlink() {
-                found.insert(Found {
-                    what: "no plain file: git waits for it",
-                    path: path.as_os_str().as_bytes().to_vec(),
-                });
+                found.insert(Found { what: PIPE, path: path.as_os_str().as_bytes().to_vec() });
             } else if kind.is_symlink() && leaves(top, &path) {
                 found
                     .insert(Found { what: "symlink that leaves the tree", path: path.as_os_str().as_bytes().to_vec() });

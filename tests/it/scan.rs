@@ -209,6 +209,18 @@ fn bad_input_is_exit_2_with_a_hint() {
     assert_eq!(scan(&world, &repo, &[]).code, 2);
 }
 
+/// git waits for ever for a pipe that an agent left in place of a file that git reads.
+#[test]
+fn a_pipe_that_git_would_wait_for_is_named() {
+    let world = World::new();
+    let repo = world.repo("r");
+    fs::create_dir(repo.join("d")).expect("directory");
+    assert_eq!(world.run(&repo, "mkfifo", ["d/.gitignore"]).code, 0);
+    let run = scan(&world, &repo, &[]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("git waits for it: d/.gitignore"), "{}", run.stderr);
+}
+
 #[test]
 fn a_tree_can_only_ask_for_more() {
     let world = World::new();

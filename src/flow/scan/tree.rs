@@ -6,13 +6,15 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bstr::{BStr, ByteSlice as _};
 
-use crate::error::{Context as _, Kind, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::{Git, Repo};
 use crate::secret::scan::{Scanned, Scanner, WINDOW, scan_all};
 
+use super::super::verify;
 use super::{Collector, Request, threads};
 
 /// A file to scan.
@@ -82,22 +84,7 @@ fn listed<'a>(
 ) -> Result<impl Iterator<Item = Item> + Send + use<'a>> {
     let start = start.canonicalize().context(Kind::Usage, format!("cannot read '{}'", start.display()))?;
     let below = start.strip_prefix(&repo.work_tree).unwrap_or(Path::new(""));
-    let mut worktree = std::ffi::OsString::from("--work-tree=");
-    worktree.push(&repo.work_tree);
-    let mut git = Git::new(repo, request.env).arg(worktree).args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--deduplicate",
-    ]);
-    if !below.as_os_str().is_empty() {
-        let mut spec = std::ffi::OsString::from(":(literal)");
-        spec.push(below);
-        git = git.arg("--").arg(spec);
-    }
-    let output = git.read()?;
+    let output = list(request, repo, below)?;
     let top = repo.work_tree.clone();
     let cwd = request.cwd.to_owned();
     let names: Vec<Vec<u8>> = output.split(|b| *b == 0).filter(|n| !n.is_empty()).map(<[u8]>::to_vec).collect();
@@ -110,6 +97,34 @@ fn listed<'a>(
             _ => Box::new(std::iter::once(item(file, &cwd))),
         }
     }))
+}
+
+/// How long git may list files before somebody looks for what it waits for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `git ls-files` below `below`. Errors (exit 2): also where an agent left a pipe that git would wait for.
+fn list(request: &Request<'_>, repo: &Repo, below: &Path) -> Result<Vec<u8>> {
+    let git = || {
+        let mut worktree = std::ffi::OsString::from("--work-tree=");
+        worktree.push(&repo.work_tree);
+        let git = Git::new(repo, request.env).arg(worktree);
+        let git = git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
+        if below.as_os_str().is_empty() {
+            return git;
+        }
+        let mut spec = std::ffi::OsString::from(":(literal)");
+        spec.push(below);
+        git.arg("--").arg(spec)
+    };
+    match git().output_within(PATIENCE)? {
+        Some(output) if output.status.success() => Ok(output.stdout),
+        Some(_) => git().read(),
+        None => match verify::walk(&repo.work_tree).into_iter().find(|found| found.what == verify::PIPE) {
+            Some(found) => Err(Error::usage(format!("git cannot list the files: {}", found.shown()))
+                .hint("look at it, and remove it; then scan again")),
+            None => git().read(),
+        },
+    }
 }
 
 /// Everything below `start` but `.git`; with `honour` without what git ignores. Ignore files of other tools, and any outside a
