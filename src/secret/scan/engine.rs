@@ -60,8 +60,6 @@ pub(super) enum Act {
 
 /// The longest stretch that is searched before its triggers are handled: fits the second-level cache.
 const BLOCK: usize = 64 * 1024;
-/// Names that are handled per block at most: a block of nothing but names is not source code.
-const NAMES_PER_BLOCK: usize = 6000;
 
 /// The compiled scanner; see [`super::Scanner`].
 #[derive(Debug)]
@@ -163,9 +161,8 @@ impl Engine {
                 triggers.extend(self.url.find_iter(&text[at..text.len().min(to + 2)]).map(|pos| (at + pos, Act::Url)));
             }
             triggers.sort_unstable_by_key(|t| t.0);
-            let mut budget = NAMES_PER_BLOCK;
             for (pos, act) in &triggers {
-                self.act(text, *pos, *act, depth, &mut names, &mut budget, &mut hits);
+                self.act(text, *pos, *act, depth, &mut names, &mut hits);
             }
             if depth == Depth::Full {
                 runs.iter().for_each(|start| super::runs::look(self, text, *start, &mut hits));
@@ -202,7 +199,6 @@ impl Engine {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // one flat dispatch is easier to read than a bundle made for it
     fn act(
         &self,
         text: &[u8],
@@ -210,7 +206,6 @@ impl Engine {
         act: Act,
         depth: Depth,
         names: &mut super::names::Names,
-        budget: &mut usize,
         hits: &mut Vec<Hit>,
     ) {
         let mut built_in = |id: &'static str, span: Option<structural::Span>| {
@@ -227,9 +222,7 @@ impl Engine {
             }
             _ if depth == Depth::Formats => {}
             Act::Name => {
-                if *budget > 0 {
-                    *budget -= usize::from(names.handle(self, text, pos, hits));
-                }
+                names.handle(self, text, pos, hits);
             }
             Act::Url => built_in("url-credentials", structural::url(text, pos)),
             Act::Bearer => {

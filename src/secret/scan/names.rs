@@ -19,10 +19,10 @@ pub struct Names {
 }
 
 impl Names {
-    /// Looks at the name around `pos`. Returns whether there was anything to do.
-    pub fn handle(&mut self, engine: &Engine, text: &[u8], pos: usize, hits: &mut Vec<Hit>) -> bool {
+    /// Looks at the name around `pos`, once.
+    pub fn handle(&mut self, engine: &Engine, text: &[u8], pos: usize, hits: &mut Vec<Hit>) {
         if pos < self.done {
-            return false;
+            return;
         }
         let name = assign::name_around(text, pos);
         self.done = name.end;
@@ -40,7 +40,6 @@ impl Names {
         if !any && found.as_ref().is_none_or(|f| f.join == Join::Beside) {
             near(engine, text, &name, hits);
         }
-        true
     }
 }
 
