@@ -163,24 +163,16 @@ fn from_labels(get: impl Fn(&str) -> Option<String>) -> Option<RunningBox> {
 }
 
 fn bubblewraps() -> Vec<RunningBox> {
-    let depth = namespaces("self");
+    let depth = namespaces("self").len();
     let mut out: Vec<RunningBox> = Vec::new();
     for pid in pids() {
-        let Ok(cmdline) = std::fs::read(format!("/proc/{pid}/cmdline")) else { continue };
-        let mut words = cmdline.split(|b| *b == 0);
-        let mut labels: HashMap<String, String> = HashMap::new();
-        while let Some(word) = words.next() {
-            if word != b"--setenv" {
-                continue;
-            }
-            let (Some(key), Some(value)) = (words.next(), words.next()) else { break };
-            if !key.starts_with(b"coop.") {
-                break;
-            }
-            labels.insert(String::from_utf8_lossy(key).into_owned(), String::from_utf8_lossy(value).into_owned());
-        }
-        // a process in a box has one more number than we have: it is not bubblewrap but something inside
-        if !labels.contains_key("coop.run") || namespaces(&pid.to_string()) != depth {
+        let Some(labels) = labels_of(pid) else { continue };
+        let place = namespaces(&pid.to_string());
+        // a process in a box has one more number than we have: it is not bubblewrap but something inside. Unless it is the
+        // first there and its bubblewrap is gone: where both were killed while the box was made, it waits for ever
+        let first = place.len() == depth + 1 && place.last().is_some_and(|last| last == "1");
+        let left_alone = || stat(pid).is_some_and(|(_, parent)| labels_of(parent).is_none());
+        if place.len() != depth && !(first && left_alone()) {
             continue;
         }
         let Some(mut found) = from_labels(|key| labels.get(key).cloned()) else { continue };
@@ -192,10 +184,29 @@ fn bubblewraps() -> Vec<RunningBox> {
     out
 }
 
-/// How many process id namespaces a process is in, counted from ours; 0 when it is gone.
-fn namespaces(pid: &str) -> usize {
+/// The labels in the arguments of a process; `None` where it is no bubblewrap of ours, or gone.
+fn labels_of(pid: i32) -> Option<HashMap<String, String>> {
+    let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = cmdline.split(|b| *b == 0);
+    let mut labels = HashMap::new();
+    while let Some(word) = words.next() {
+        if word != b"--setenv" {
+            continue;
+        }
+        let (Some(key), Some(value)) = (words.next(), words.next()) else { break };
+        if !key.starts_with(b"coop.") {
+            break;
+        }
+        labels.insert(String::from_utf8_lossy(key).into_owned(), String::from_utf8_lossy(value).into_owned());
+    }
+    labels.contains_key("coop.run").then_some(labels)
+}
+
+/// The number of a process in each process id namespace that it is in, ours first; nothing when it is gone.
+fn namespaces(pid: &str) -> Vec<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().find_map(|l| l.strip_prefix("NSpid:")).map_or(0, |ids| ids.split_whitespace().count())
+    let ids = status.lines().find_map(|l| l.strip_prefix("NSpid:"));
+    ids.map(|ids| ids.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 fn pids() -> impl Iterator<Item = i32> {
@@ -220,15 +231,10 @@ pub(super) fn is_process(pid: i32) -> bool {
 /// The processes below `root` that are in a deeper pid namespace than we are, but for the first of each namespace,
 /// which takes no signals.
 pub(super) fn inside(root: i32) -> Vec<i32> {
-    let depth = namespaces("self");
+    let depth = namespaces("self").len();
     let deeper = |pid: &i32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let ids: Vec<&str> = status
-            .lines()
-            .find_map(|l| l.strip_prefix("NSpid:"))
-            .map(|l| l.split_whitespace().collect())
-            .unwrap_or_default();
-        ids.len() > depth && ids.last() != Some(&"1")
+        let ids = namespaces(&pid.to_string());
+        ids.len() > depth && ids.last().is_some_and(|last| last != "1")
     };
     descendants(root).into_iter().filter(deeper).collect()
 }
