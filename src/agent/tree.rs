@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
 
 /// How much is taken at most.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +58,9 @@ fn walk(root: &OwnedFd, path: &Path, make: Option<Owner>) -> io::Result<OwnedFd>
     for part in path.components() {
         let Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut next = rustix::fs::openat(&dir, name, DIR, Mode::empty());
-        if let (Err(rustix::io::Errno::NOENT), Some(owner)) = (&next, make) {
+        if let (Err(Errno::NOENT), Some(owner)) = (&next, make) {
             match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(err) => return Err(err.into()),
             }
             next = rustix::fs::openat(&dir, name, DIR, Mode::empty());
@@ -274,7 +275,7 @@ fn copy_one(from: &OwnedFd, to: &OwnedFd, file: &Found, owner: Owner, keep_execu
 pub fn remove(path: &Path) -> io::Result<()> {
     let root = match rustix::fs::open(path, DIR, Mode::empty()) {
         Ok(root) => root,
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(Errno::NOENT) => return Ok(()),
         Err(err) => return Err(err.into()),
     };
     let mut moved = 0u64;
@@ -294,14 +295,20 @@ pub fn remove(path: &Path) -> io::Result<()> {
             for (child, kind) in entries(&dir)? {
                 if kind == FileType::Directory {
                     let _ = rustix::fs::chmodat(&dir, &child, Mode::RWXU, AtFlags::empty());
-                    moved += 1;
-                    rustix::fs::renameat(&dir, &child, &root, format!(".coop-rm-{moved}"))?;
+                    // a name may be taken: by a removal that was killed, or by a box
+                    loop {
+                        moved += 1;
+                        match rustix::fs::renameat(&dir, &child, &root, format!(".coop-rm-{moved}")) {
+                            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::ISDIR) => {}
+                            other => break other?,
+                        }
+                    }
                 } else {
                     rustix::fs::unlinkat(&dir, &child, AtFlags::empty())?;
                 }
             }
             match rustix::fs::unlinkat(&root, &name, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(rustix::io::Errno::NOTEMPTY) => {} // more entries than one listing holds: next round
+                Ok(()) | Err(Errno::NOTEMPTY) => {} // more entries than one listing holds: next round
                 Err(err) => return Err(err.into()),
             }
         }

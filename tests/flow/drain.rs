@@ -231,20 +231,21 @@ fn a_killed_loop_goes_on_where_it_was() {
         let _ = child.wait();
     }
     let run = looper.run(&["mine"]);
-    assert_eq!(run.code, 0, "{}\n{}", run.stdout, run.stderr);
+    let story = looper.git(&["log", "--graph", "--format=%h %s %d", "--glob=refs/coop"]);
+    assert_eq!(run.code, 0, "{}\n{}\n{story}", run.stdout, run.stderr);
     assert_eq!(looper.tasks(), "- [x] work a\n- [x] work b\n- [x] work c\n");
     let subjects =
         looper.git(&["log", "--format=%(trailers:key=Coop-Task,valueonly)", "main..refs/coop/forks/loop/head"]);
     let mut tasks: Vec<&str> = subjects.split_whitespace().collect();
     tasks.sort_unstable();
     tasks.dedup();
-    assert_eq!(tasks.len(), 3, "{subjects}");
+    assert_eq!(tasks.len(), 3, "{subjects}\n{story}");
     let head = looper.git(&["rev-parse", "refs/coop/forks/loop/head"]);
     for file in ["a", "b", "c"] {
         let lines = looper.git(&["show", &format!("{head}:done/{file}")]);
         assert!(lines.lines().all(|l| l == file), "{lines}");
     }
-    assert_eq!(looper.git(&["for-each-ref", "refs/coop/claims"]), "");
+    assert_eq!(looper.git(&["for-each-ref", "refs/coop/claims"]), "", "{story}");
     looper.whole();
 }
 

@@ -67,6 +67,17 @@ fn at_any_instant() {
     });
 }
 
+/// A git that is killed with its box leaves a lock; nobody has to remove it.
+#[test]
+fn a_lock_that_a_killed_git_left_is_in_nobodys_way() {
+    let Some(place) = place() else { return };
+    let script = "touch /coop/git/index.lock /coop/git/HEAD.lock /coop/git/refs/heads/x.lock; kill -9 $$";
+    assert_ne!(place.fork("x", script).code, 0);
+    let run = place.fork("x", "git commit -q --allow-empty -m again");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(place.git(["log", "--format=%s", "HEAD..refs/coop/forks/x/head"]), "again");
+}
+
 /// Ids of the processes that have this world's directory in their arguments.
 fn processes_of(place: &Place) -> Vec<String> {
     let root = place.world.root().display().to_string();

@@ -70,6 +70,18 @@ fn limits_hold_and_the_newest_files_win() {
     assert!(tree::read(&open("from"), Path::new("../to/new"), 10).is_err(), "'..' is not walked");
 }
 
+/// What a removal that was killed left, or a box made to look like it.
+#[test]
+fn names_that_a_removal_uses_are_in_nobodys_way() {
+    let world = World::new();
+    for dir in [".coop-rm-1/full", ".coop-rm-2", "a/b/c"] {
+        std::fs::create_dir_all(world.path("taken").join(dir)).expect("directory");
+    }
+    std::fs::write(world.path("taken/.coop-rm-3"), "a file").expect("file");
+    tree::remove(&world.path("taken")).expect("removes");
+    assert!(!world.path("taken").exists());
+}
+
 #[test]
 fn very_deep_and_locked_directories_are_removed() {
     let world = World::new();

@@ -57,7 +57,9 @@ pub fn plan(coop: &Coop, options: &Options) -> Result<Option<Plan>> {
     let registry = Registry::load(&coop.env.config_dir())?;
     let name = name(coop, options.name.as_ref())?;
     let to_audit = options.rounds > 0 && !audit::unaudited(coop, name.as_str())?.is_empty();
-    if !tasks.iter().any(|listed| open(listed.task.mark)) && !to_audit {
+    // killed at its very end: it still has to tidy up
+    let unfinished = Loop::find(&coop.repo, &coop.env, &name)?.is_some_and(|found| found.state.is_active());
+    if !tasks.iter().any(|listed| open(listed.task.mark)) && !to_audit && !unfinished {
         let blocked = tasks.iter().filter(|listed| listed.task.mark == Mark::Blocked).count();
         if blocked > 0 {
             return Err(Error::no(format!("every task that is left is blocked ({blocked})"))
@@ -98,11 +100,22 @@ fn name(coop: &Coop, asked: Option<&ForkName>) -> Result<ForkName> {
     }
     for n in 1..=MAX_LOOPS {
         let name = ForkName::parse(&if n == 1 { "loop".to_owned() } else { format!("loop-{n}") })?;
-        if !Lock::is_held(&fork::lock_path(coop, &name)) {
+        if !is_busy(coop, &name)? {
             return Ok(name);
         }
     }
     Err(Error::conflict(format!("{MAX_LOOPS} loops are at work")).hint("git coop fork ls"))
+}
+
+/// Whether a process has the fork `name`. A loop that was just killed may hold the lock for a moment, through a child that
+/// it was starting: its work is to be gone on with, not begun anew under another name.
+fn is_busy(coop: &Coop, name: &ForkName) -> Result<bool> {
+    let lock = fork::lock_path(coop, name);
+    if !Lock::is_held(&lock) {
+        return Ok(false);
+    }
+    let alive = Loop::find(&coop.repo, &coop.env, name)?.is_some_and(|found| owner::alive(coop, &found.record));
+    Ok(alive || Lock::take(&lock)?.is_none())
 }
 
 fn agent_of(coop: &Coop, options: &Options, registry: &registry::Registry, fork: Option<&Fork>) -> Result<String> {
@@ -268,10 +281,6 @@ impl Drain<'_> {
         self.record.record.set("Todo", summary.todo.to_string());
         match ended {
             Ended::Drained => {
-                let blocked =
-                    if summary.blocked > 0 { format!(", {} blocked", summary.blocked) } else { String::new() };
-                let done = self.record.record.number("Done");
-                self.state(LoopState::Finished, &format!("finished, {done} done{blocked}"))?;
                 let audited = summary.audited;
                 let settled = |claim: &Claim| {
                     let marked = tasks.iter().find(|l| l.task.id == claim.id).is_none_or(|l| l.task.mark == Mark::Done);
@@ -282,6 +291,10 @@ impl Drain<'_> {
                 };
                 let claims = Claim::all(&self.coop.repo, &self.coop.env)?;
                 claim::archive(&self.store, &claims.into_iter().filter(settled).collect::<Vec<_>>())?;
+                let blocked =
+                    if summary.blocked > 0 { format!(", {} blocked", summary.blocked) } else { String::new() };
+                let done = self.record.record.number("Done");
+                self.state(LoopState::Finished, &format!("finished, {done} done{blocked}"))?;
             }
             Ended::Stopped => self.state(LoopState::Stopped, "stopped")?,
             Ended::Parked(until) => {

@@ -1,6 +1,9 @@
 //! One run in a fork: open or re-enter, let the box work, bring back what it made.
 
 use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 
 use crate::error::{Context as _, Kind, Result};
 use crate::sandbox::boxes;
@@ -85,6 +88,7 @@ pub fn run_with<'a>(
     renew(coop, fork)?;
     let workspace = super::workspace(coop, fork)?;
     super::hold_off(coop, &fork.path)?;
+    unlock(&workspace.private, fork.name.as_str());
     let plan = shadows::plan(coop, &workspace.tree)?;
     let (spec, ready) = session::spec(coop, usable, &workspace, &plan, &id, scratch.path(), job)?;
     let log = File::create(super::log_path(coop, &fork.name)).or_bug("cannot write the log")?;
@@ -110,6 +114,21 @@ pub fn run_with<'a>(
     let report = finish::finish(coop, usable, fork, &what, exit)?;
     super::super::live::report_new(&oddities, &verify::walk(&workspace.tree));
     Ok((ended?, report))
+}
+
+/// Removes lock files that a git left which was killed with its box: no box works here, and the next git would wait for a
+/// person. The directory is one that boxes write: no link in it is followed.
+fn unlock(private: &Path, branch: &str) {
+    for name in ["index.lock", "HEAD.lock", "packed-refs.lock", "config.lock"] {
+        let _ = std::fs::remove_file(private.join(name));
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let refs = openat(CWD, private, flags, Mode::empty())
+        .and_then(|dir| openat(dir, "refs", flags, Mode::empty()))
+        .and_then(|dir| openat(dir, "heads", flags, Mode::empty()));
+    if let (Ok(heads), false) = (refs, branch.contains('/')) {
+        let _ = unlinkat(heads, format!("{branch}.lock"), AtFlags::empty());
+    }
 }
 
 fn ending(who: &str, ended: &Ended) -> String {
