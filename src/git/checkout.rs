@@ -67,6 +67,22 @@ pub fn update(
     finish(index, index_path).map(Some)
 }
 
+/// Writes to `to` the index of `commit`, with the file times that the index at `known` has for what is the same there.
+/// Gives whether that one is of `commit` as well.
+pub fn index_of(repo: &Repo, commit: &Oid, known: &Path, to: &Path) -> Result<bool> {
+    let opened = objects::open(repo)?;
+    let mut index = opened.index_from_tree(&tree_of(&opened, commit)?).or_bug("cannot read the tree")?;
+    let known = gix::index::File::at(known, opened.object_hash(), true, gix::index::decode::Options::default());
+    let same = match &known {
+        Ok(known) => compare(&mut index, known).1.is_empty(),
+        Err(_) => false,
+    };
+    for entry in index.entries_mut() {
+        entry.flags.remove(Flags::SKIP_WORKTREE);
+    }
+    finish(index, to).map(|_| same)
+}
+
 /// Takes the file times of what is in both over from `old` and marks it, so that it is not written. Gives how many that
 /// are, and every path that is in one only, or differs.
 fn compare(index: &mut gix::index::State, old: &gix::index::File) -> (usize, BTreeSet<Vec<u8>>) {

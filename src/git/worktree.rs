@@ -128,8 +128,10 @@ pub fn follow(tree: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<bool> {
         return Ok(true);
     }
     let edit = Edit::set("HEAD", Old::Is(old.clone()), new.clone());
-    if refs::transaction(tree, env, "coop: follow the box", &[edit])? == Outcome::Lost {
-        return Ok(refs_head(tree, env)? == Some(new.clone()));
+    let lost = refs::transaction(tree, env, "coop: follow the box", &[edit])? == Outcome::Lost;
+    // where it is there already, a kill may have come before the index followed
+    if lost && refs_head(tree, env)?.as_ref() != Some(new) {
+        return Ok(false);
     }
     let reader = Reader::open(tree)?;
     if reader.tree(old)? == reader.tree(new)? {

@@ -167,7 +167,7 @@ pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
             tree::remove(dir).or_bug(format!("cannot remove '{}'", dir.display()))?;
         }
     }
-    let checkout = worktree::as_repo(repo, &fork.path)?;
+    let tree = worktree::as_repo(repo, &fork.path)?;
     let branch = format!("refs/heads/{}", fork.name);
     let exclude = std::fs::read(repo.common_dir.join("info/exclude")).unwrap_or_default();
     private::create(
@@ -177,7 +177,7 @@ pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
             branch: Some(&branch),
             tip: Some(&fork.head),
             refs: &[(branch.clone(), fork.head.clone())],
-            index: Some(&checkout.git_dir.join("index")),
+            index: Some(&tree.git_dir.join("index")),
             exclude: &exclude,
             alternates: &[],
             live: false,
@@ -187,9 +187,17 @@ pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
     if fork.head != seed {
         seed::pack_range(repo, env, &fresh.join("objects/pack"), &fork.head, &seed)?;
     }
+    // not the host's own index: where a loop was killed before that followed, it is of an earlier commit
+    let (own_index, host_index) = (fresh.join("index"), tree.git_dir.join("index"));
+    let followed = checkout::index_of(repo, &fork.head, &host_index, &own_index)?;
+    if !followed && fork.get("Loop").is_some() {
+        let copy = tree.git_dir.join("index.coop");
+        let copied = std::fs::copy(&own_index, &copy).and_then(|_| std::fs::rename(&copy, &host_index));
+        copied.or_bug("cannot write the index of the fork")?;
+    }
     let plan = shadows::plan(coop, &fork.path)?;
     let hidden: Vec<Vec<u8>> = plan.shadows.iter().map(|s| s.path.clone()).collect();
-    index::hide(&checkout, env, &coop.shape.object_format, &fresh.join("index"), &hidden)?;
+    index::hide(&tree, env, &coop.shape.object_format, &own_index, &hidden)?;
     coop::give(&fresh, coop.owner()?)?;
     if git.symlink_metadata().is_ok() {
         std::fs::rename(&git, &old).or_bug(format!("cannot remove '{}'", git.display()))?;
