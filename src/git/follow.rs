@@ -3,8 +3,12 @@
 //! would be lost.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
@@ -133,12 +137,8 @@ pub fn take_back(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<usize> 
     let (mut count, mut changed) = (0, Vec::new());
     for change in diff::between(repo, old, new)? {
         let (path, Some(side)) = (Path::new(OsStr::from_bytes(&change.path)), &change.new) else { continue };
-        let mut above = path.ancestors().skip(1).map(|dir| repo.work_tree.join(dir));
-        if !above.all(|dir| dir.symlink_metadata().is_ok_and(|meta| meta.is_dir())) {
-            continue;
-        }
-        let file = repo.work_tree.join(path);
-        let Some(bytes) = content(&file, reader.size(&side.id).unwrap_or(0)) else { continue };
+        let Some((dir, name)) = parent(&repo.work_tree, path) else { continue };
+        let Some(bytes) = content(&dir, name, reader.size(&side.id).unwrap_or(0)) else { continue };
         let before = change.old.as_ref().map(|old| reader.bytes(&old.id)).transpose()?;
         if !reader.bytes(&side.id)?.starts_with(&bytes) || before.as_ref() == Some(&bytes) {
             continue;
@@ -146,9 +146,8 @@ pub fn take_back(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<usize> 
         count += 1;
         match before {
             Some(_) => changed.extend(change.path.iter().copied().chain([0])),
-            None => {
-                std::fs::remove_file(&file).context(Kind::Usage, format!("cannot take '{}' back", file.display()))?
-            }
+            None => rustix::fs::unlinkat(&dir, name, AtFlags::empty())
+                .context(Kind::Usage, format!("cannot take '{}' back", path.display()))?,
         }
     }
     if !changed.is_empty() {
@@ -158,13 +157,28 @@ pub fn take_back(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<usize> 
     Ok(count)
 }
 
-/// What a plain file or link of at most `limit` bytes holds.
-fn content(file: &Path, limit: u64) -> Option<Vec<u8>> {
-    let meta = file.symlink_metadata().ok().filter(|meta| meta.len() <= limit)?;
-    match meta.is_symlink() {
-        true => Some(std::fs::read_link(file).ok()?.into_os_string().into_vec()),
-        false => meta.is_file().then(|| std::fs::read(file).ok()).flatten(),
+/// The directory of `path` below `root`, and its name there. No link is followed: a live box may write here meanwhile.
+fn parent<'a>(root: &Path, path: &'a Path) -> Option<(OwnedFd, &'a OsStr)> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut dir = rustix::fs::open(root, flags, Mode::empty()).ok()?;
+    for part in path.parent()?.iter() {
+        dir = rustix::fs::openat(&dir, part, flags, Mode::empty()).ok()?;
     }
+    Some((dir, path.file_name()?))
+}
+
+/// What a plain file or link of at most `limit` bytes holds.
+fn content(dir: &OwnedFd, name: &OsStr, limit: u64) -> Option<Vec<u8>> {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+        let target = rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.into_bytes();
+        return (target.len() as u64 <= limit).then_some(target);
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = std::fs::File::from(rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?);
+    let plain = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= limit);
+    let mut bytes = Vec::new();
+    (plain && file.take(limit + 1).read_to_end(&mut bytes).is_ok() && bytes.len() as u64 <= limit).then_some(bytes)
 }
 
 /// Whether the index holds exactly the tree of `commit`.

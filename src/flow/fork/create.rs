@@ -154,7 +154,7 @@ fn check_out(coop: &Coop, base: &Oid, path: &Path, own: &Path) -> Result<(crate:
 static REMOVING: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 /// Makes the private git directory of `fork` anew at its head. Its old one, which no box has open, is put aside and
-/// removed meanwhile; what a kill leaves of it goes the next time. The caller holds the fork's lock. The host's index of the work tree is at the head already.
+/// removed meanwhile; what a kill leaves of it goes the next time. The caller holds the fork's lock.
 pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
     let (repo, env) = (&coop.repo, &coop.env);
     let own = super::own_dir(coop, &fork.name);
@@ -177,7 +177,7 @@ pub fn renew(coop: &Coop, fork: &Fork) -> Result<()> {
             branch: Some(&branch),
             tip: Some(&fork.head),
             refs: &[(branch.clone(), fork.head.clone())],
-            index: Some(&tree.git_dir.join("index")),
+            index: None,
             exclude: &exclude,
             alternates: &[],
             live: false,

@@ -65,18 +65,12 @@ pub fn ready(coop: &Coop, interrupt: &AtomicBool) -> Result<()> {
     made.or_else(|err| spare.clear().and(Err(err)))
 }
 
-/// Gives what is ready, brought to `base`, to the work tree that git has just registered at `path` and that has nothing
+/// Gives what is ready, brought to `base`, to the work tree that was just registered at `path` and that has nothing
 /// but its `.git`; `git_dir` is its own git directory. Gives the number of submodules, and `None`, with `path` as it was,
 /// where nothing fits.
 pub fn take(coop: &Coop, base: &Oid, path: &Path, git_dir: &Path) -> Result<Option<usize>> {
-    let Some(spare) = Spare::lock(coop)? else { return Ok(None) };
-    let Some(is) = spare.is(coop)? else { return Ok(None) };
-    let submodules = match is.commit == *base {
-        true => Some(is.submodules),
-        false => spare.bring_to(coop, base, &AtomicBool::new(false)).unwrap_or_default(),
-    };
-    let Some(submodules) = submodules else { return Ok(None) };
-    spare.unseal()?;
+    // whatever is wrong with it, the fork can do without
+    let Ok(Some((spare, submodules))) = fitting(coop, base) else { return Ok(None) };
     let (tree, from, to) = (spare.dir.join("tree"), path.join(".git"), spare.dir.join("tree/.git"));
     let moved = std::fs::rename(&from, &to).and_then(|()| {
         // a rename replaces an empty directory, and fails between file systems
@@ -87,6 +81,19 @@ pub fn take(coop: &Coop, base: &Oid, path: &Path, git_dir: &Path) -> Result<Opti
     }
     std::fs::rename(spare.dir.join("index"), git_dir.join("index")).or_bug("cannot move the index of the fork")?;
     Ok(Some(submodules))
+}
+
+/// What is ready, brought to `base` and no longer said to be whole; the number of its submodules.
+fn fitting(coop: &Coop, base: &Oid) -> Result<Option<(Spare, usize)>> {
+    let Some(spare) = Spare::lock(coop)? else { return Ok(None) };
+    let Some(is) = spare.is(coop)? else { return Ok(None) };
+    let submodules = match is.commit == *base {
+        true => Some(is.submodules),
+        false => spare.bring_to(coop, base, &AtomicBool::new(false))?,
+    };
+    let Some(submodules) = submodules else { return Ok(None) };
+    spare.unseal()?;
+    Ok(Some((spare, submodules)))
 }
 
 /// Whether one is wanted: where it is not switched off, root does not work for another user, who could not use it, and
