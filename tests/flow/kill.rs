@@ -79,6 +79,23 @@ fn a_lock_that_a_killed_git_left_is_in_nobodys_way() {
 }
 
 /// Ids of the processes that have this world's directory in their arguments.
+/// An index on the host that a killed git left locked holds no commit back.
+#[test]
+fn an_index_that_cannot_follow_holds_no_commit_back() {
+    let Some(place) = place() else { return };
+    assert_eq!(place.fork("x", "true").code, 0);
+    let lock = place.repo.join(".git/worktrees/x/index.lock");
+    std::fs::write(&lock, "").expect("a lock");
+    let run = place.fork("x", "echo more >more && git add more && git commit -qm more");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("has not followed"), "{}", run.stderr);
+    assert_eq!(place.git(["log", "-1", "--format=%s", "refs/coop/forks/x/head"]), "more");
+    std::fs::remove_file(&lock).expect("gone");
+    let run = place.fork("x", "git rm -q more && git commit -qm less && git status --porcelain");
+    assert_eq!(run.ok(), "");
+    assert_eq!(place.world.run(&place.fork_path("x"), "git", ["status", "--porcelain"]).stdout, "");
+}
+
 fn processes_of(place: &Place) -> Vec<String> {
     let root = place.world.root().display().to_string();
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -6,7 +6,7 @@ use crate::git::refs::{self, Edit, Old};
 use crate::git::{Oid, diff, picks, worktree};
 use crate::sandbox::runtime::Usable;
 use crate::state::{Fork, ForkState};
-use crate::ui::text::count;
+use crate::ui::text::{count, printable};
 use crate::without::without;
 
 use super::super::import::{self, Incoming};
@@ -105,7 +105,12 @@ pub fn record(coop: &Coop, fork: &mut Fork, incoming: &Incoming, what: &str, exi
 fn follow(coop: &Coop, fork: &Fork, old: &Oid, new: &Oid, report: &mut Report) -> Result<()> {
     let Ok(tree) = worktree::as_repo(&coop.repo, &fork.path) else { return Ok(()) }; // the directory was removed by hand
     if report.gitlinks.is_empty() || without("gitlinks") {
-        worktree::follow(&tree, &coop.env, old, new)?;
+        // the commits are not held up by an index that cannot follow, such as one that a killed git left locked
+        if let Err(err) = worktree::follow(&tree, &coop.env, old, new) {
+            let why = printable(err.message());
+            eprintln!("warning: the index of '{}' has not followed: {why}", fork.path.display());
+            eprintln!("hint: git -C '{}' reset", fork.path.display());
+        }
     }
     report.uncommitted = worktree::uncommitted(&tree, &coop.env, 10_000).map_or(0, |paths| paths.len());
     Ok(())
