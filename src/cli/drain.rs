@@ -1,8 +1,10 @@
 //! `git coop loop`.
 
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::process::{Command as Process, Stdio};
 
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Kind, Result};
 use crate::exit;
 use crate::flow::Coop;
 use crate::flow::drain::{self, Ended, Options, Row, Summary, detach, start};
@@ -10,6 +12,7 @@ use crate::flow::fleet;
 use crate::state::ForkName;
 use crate::task::mark;
 use crate::ui::table::Table;
+use crate::ui::text::printable;
 
 use super::{Command, Context, out, sibling};
 
@@ -20,7 +23,8 @@ use super::{Command, Context, out, sibling};
 /// agent where there is one, checks it again. What does not hold is tried again, and blocked after some attempts.
 ///
 /// The work is in the fork, watched or not: its commits are written again with the task's name, and what an agent does
-/// before it is proved must not move a branch that you are on. git coop merge brings it into your checkout.
+/// before it is proved must not move a branch that you are on. git coop merge brings it into your checkout; with --land
+/// the loop does so itself, as git coop merge --yes would, where all that the fork has is proved and confirmed.
 ///
 /// One interrupt ends the loop after the task at hand, a second one ends it at once. A loop that was killed goes on where
 /// it was with the same command. Several loops may share a list.
@@ -65,6 +69,9 @@ pub struct Shared {
     /// Command that must pass in a box on every task's tree, instead of coop.gate
     #[arg(long, value_name = "COMMAND")]
     pub gate: Option<String>,
+    /// Land what was done on the current branch, once everything in the fork is confirmed
+    #[arg(long)]
+    pub land: bool,
     /// Exit 4 where every account is used up, instead of waiting
     #[arg(long)]
     pub no_wait: bool,
@@ -84,6 +91,7 @@ impl Shared {
             auditor: self.auditor.clone(),
             gate: self.gate.clone(),
             no_wait: self.no_wait,
+            land: self.land,
             ..Options::default()
         })
     }
@@ -124,8 +132,24 @@ pub fn run(coop: &Coop, context: &Context, options: &Options, away: bool, json: 
     let Some(summary) = ended? else { return Ok(exit::OK) };
     let text = if json { self::json(&summary) } else { table(&summary) };
     out::write(|stdout| stdout.write_all(text.as_bytes()))?;
-    last_words(&summary);
-    Ok(summary.code())
+    let landed = match &summary.land {
+        Some(branch) => land(context, &summary.name, branch, options.gate.as_deref())?,
+        None => exit::OK,
+    };
+    last_words(&summary, options.land, landed);
+    Ok(summary.code().max(landed))
+}
+
+/// Lands the fork by the program that people use for it: it scans, gates and refuses as there. Gives its exit code.
+fn land(context: &Context, name: &ForkName, branch: &str, gate: Option<&str>) -> Result<u8> {
+    let program = sibling::program("merge", &context.env)?;
+    let mut command = Process::new(&program);
+    command.args([name.as_str(), "--yes", "--into", branch]).args(gate.map(|gate| format!("--gate={gate}")));
+    // standard output is for the loop's result alone
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().or_bug("cannot copy a descriptor")?;
+    command.env_clear().envs(context.env.iter()).current_dir(&context.cwd).stdin(Stdio::null()).stdout(stderr);
+    let status = command.status().context(Kind::Usage, format!("cannot run '{}'", program.display()))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// Members of a fleet that wait for a place get this one's. What is in the way is for the log: this loop is over.
@@ -144,14 +168,6 @@ fn table(summary: &Summary) -> String {
             _ => format!("{}/{}", drain::short(row.usage.input_tokens), drain::short(row.usage.output_tokens)),
         };
         let cost = if row.usage.cost_usd > 0.0 { format!("${:.2}", row.usage.cost_usd) } else { "-".into() };
-        let text: String = match row.why.as_str() {
-            "" => row.title.chars().take(48).collect(),
-            why => format!(
-                "{}: {}",
-                row.title.chars().take(32).collect::<String>(),
-                why.chars().take(80).collect::<String>()
-            ),
-        };
         table.row(&[
             &row.id,
             row.fate.word(),
@@ -161,10 +177,12 @@ fn table(summary: &Summary) -> String {
             &tokens,
             &cost,
             &format!("{}s", row.seconds),
-            &text,
+            &row.title,
         ]);
     }
-    table.render()
+    let why = summary.rows.iter().filter(|row| !row.why.is_empty());
+    let why = why.map(|row| format!("{} {}: {}\n", row.id, row.fate.word(), printable(&row.why)));
+    std::iter::once(table.for_stdout()).chain(why).collect()
 }
 
 fn json(summary: &Summary) -> String {
@@ -188,15 +206,16 @@ fn json(summary: &Summary) -> String {
     format!("{value}\n")
 }
 
-fn last_words(summary: &Summary) {
+fn last_words(summary: &Summary, land: bool, landed: u8) {
     if let Ended::Parked(until) = summary.ended {
-        let err = Error::new(
-            crate::error::Kind::Parked,
-            format!("every account of {} is used up until {until}", summary.agent),
-        );
+        let err = Error::new(Kind::Parked, format!("every account of {} is used up until {until}", summary.agent));
         eprint!("{}", err.hint("git coop loop goes on then; git coop login adds an account").render());
     }
-    if summary.rows.iter().any(|row| !row.commits.is_empty()) {
+    let waits = summary.land.is_none() || landed != 0;
+    if waits && summary.rows.iter().any(|row| !row.commits.is_empty()) {
+        if land && summary.land.is_none() {
+            eprintln!("note: nothing landed: not all that the fork has is confirmed");
+        }
         eprintln!("hint: git coop review {0}; git coop merge {0}", summary.name);
     }
     if summary.blocked > 0 {

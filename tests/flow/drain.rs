@@ -9,24 +9,12 @@ use coop::sandbox::spec::Runtime;
 use coop::state::{Claim, ForkName, Loop};
 
 use crate::common::runtimes;
-use crate::looper::{CONFIRM, Looper};
+use crate::looper::{CONFIRM, Looper, WORK};
 use crate::world::{Place, until};
-
-/// `work NAME` commits a file NAME.
-const WORK: &str = r#"
-task=$(printf '%s\n' "$1" | sed -n 's/^work \([a-z0-9]*\).*/\1/p' | head -n1)
-echo '{"type":"result","input":100,"output":20,"cost":0.5}'
-test -n "$task" || exit 0
-mkdir -p done; echo "$task" >>done/$task; git add done; git commit -qm "work of $task"
-"#;
-
-fn looper() -> Option<Looper> {
-    Looper::new(WORK, "test -d done")
-}
 
 #[test]
 fn a_queue_is_drained_bound_audited_and_landed() {
-    let Some(looper) = looper() else { return };
+    let Some(looper) = Looper::plain() else { return };
     let text = "# Queue\r\n\r\n- [ ] work a\r\n  more about a\r\n- [x] old\r\n* [ ] work b\r\n\r\ntail";
     looper.queue(text);
     let main = looper.git(&["rev-parse", "main"]);
@@ -90,7 +78,7 @@ esac
 /// An auditor that lies, is silent, or asks for more.
 #[test]
 fn an_audit_reopens_and_only_a_receipt_that_holds_counts() {
-    let Some(looper) = looper() else { return };
+    let Some(looper) = Looper::plain() else { return };
     let reopen =
         CONFIRM.replace("\\\"confirmed\\\"", "\\\"reopened\\\"").replace("as asked", "nothing of it is tested");
     looper.agent("other", &format!("case \"$1\" in *mended*) {CONFIRM} ;; *) {reopen} ;; esac"));
@@ -292,7 +280,7 @@ fn a_detached_loop_outlives_its_starter_and_is_stopped_with_proof() {
 
 #[test]
 fn bad_input_is_one_line_before_any_box() {
-    let Some(looper) = looper() else { return };
+    let Some(looper) = Looper::plain() else { return };
     std::fs::remove_dir_all(looper.place.repo.join(".agent")).expect("gone");
     looper.run(&["mine"]).fails(2, "there is no tasks file");
     std::fs::create_dir(looper.place.repo.join(".agent")).expect("directory");

@@ -19,7 +19,19 @@ printf '%s\n' "$1" | awk '
   END{print "{\"schema\":1,\"tasks\":[" rows "]}"}' >/coop/answer/receipt.json
 "#;
 
+/// `work NAME` commits a file NAME.
+pub const WORK: &str = r#"
+task=$(printf '%s\n' "$1" | sed -n 's/^work \([a-z0-9]*\).*/\1/p' | head -n1)
+echo '{"type":"result","input":100,"output":20,"cost":0.5}'
+test -n "$task" || exit 0
+mkdir -p done; echo "$task" >>done/$task; git add done; git commit -qm "work of $task"
+"#;
+
 impl Looper {
+    /// With an agent that works, and a gate that passes once it has.
+    pub fn plain() -> Option<Looper> {
+        Looper::new(WORK, "test -d done")
+    }
     /// With an agent `mine` that runs `script` (its prompt is `$1`), an auditor `other`, and a gate.
     pub fn new(script: &str, gate: &str) -> Option<Looper> {
         Some(Looper::at(place()?, script, gate))

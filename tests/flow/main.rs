@@ -5,6 +5,7 @@ mod attack;
 #[allow(dead_code)]
 mod common;
 mod drain;
+mod drain_land;
 mod egress;
 mod fleet;
 mod fork;

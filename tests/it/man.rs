@@ -41,6 +41,15 @@ fn render(command: &Command, name: &str, shown: &str, pages: &mut Vec<(String, V
     write(&|w| man.render_synopsis_section(w));
     write(&|w| man.render_description_section(w));
     write(&|w| man.render_options_section(w));
+    if name == "git-coop-fork" {
+        let mut run = Roff::new();
+        run.control("SS", ["git coop fork NAME [AGENT] [OPTIONS] [-- COMMAND]"]);
+        run.to_writer(&mut out).expect("memory");
+        let mut options = Vec::new();
+        Man::new(coop::cli::fork::of_a_run()).render_options_section(&mut options).expect("memory");
+        out.extend(String::from_utf8(options).expect("roff is text").replace(".SH OPTIONS\n", "").into_bytes());
+    }
+    let mut write = |part: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>| part(&mut out).expect("memory");
     if command.has_subcommands() {
         write(&|w| man.render_subcommands_section(w));
     }

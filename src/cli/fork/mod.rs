@@ -30,6 +30,7 @@ use super::{Command, Context};
 /// `git config coop.spare false` saves the disk space.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true, subcommand_value_name = "NAME|VERB")]
+#[command(after_help = "git coop fork NAME -h lists the options of opening a fork and running in it.")]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -77,6 +78,11 @@ impl Command for Args {
             Verb::Start(words) => start::Line::parse_from(words_of_start(words)).args.run(context),
         }
     }
+}
+
+/// The definition of what follows `git coop fork` where that is no verb, for the man page.
+pub fn of_a_run() -> clap::Command {
+    <start::Line as clap::CommandFactory>::command()
 }
 
 /// The words after `git coop fork`, with a program name in front for clap.

@@ -16,6 +16,7 @@ use super::super::{Command, Context, terminal};
 /// The words after `git coop fork`, when they do not begin with a verb.
 #[derive(Debug, clap::Parser)]
 #[command(name = "git coop fork", disable_help_subcommand = true)]
+#[command(about = "Open a fork and run an agent in it, or go on with one")]
 pub struct Line {
     /// The arguments.
     #[command(flatten)]
@@ -70,9 +71,11 @@ impl Command for Args {
         let shared = &self.drain;
         if shared.detach
             || shared.no_wait
+            || shared.land
             || !shared.tasks.is_empty()
             || shared.max_tasks.is_some()
             || shared.gate.is_some()
+            || shared.auditor.is_some()
         {
             return Err(Error::usage("that option is of a loop").hint(format!("git coop fork {name} AGENT --loop")));
         }

@@ -92,8 +92,10 @@ pub fn args(plan: &Plan, options: &Options) -> Vec<OsString> {
             add(flag, value.into());
         }
     }
-    if options.no_wait {
-        words.push("--no-wait".into());
+    for (flag, given) in [("--no-wait", options.no_wait), ("--land", options.land)] {
+        if given {
+            words.push(flag.into());
+        }
     }
     words
 }

@@ -64,6 +64,8 @@ pub struct Options {
     pub base: Option<String>,
     /// Give up where every account is cooling, instead of waiting.
     pub no_wait: bool,
+    /// What is proved lands on the branch that is checked out when the loop begins.
+    pub land: bool,
     /// Nobody is there: what the agent does goes to the log.
     pub detached: bool,
 }
@@ -155,6 +157,8 @@ pub struct Summary {
     pub todo: usize,
     /// Whether done tasks had to be confirmed.
     pub audited: bool,
+    /// Where its fork is to land: the branch, where that was asked for and every commit of it is proved.
+    pub land: Option<String>,
 }
 
 impl Summary {
@@ -190,6 +194,7 @@ struct Drain<'a> {
     /// The same, as paths of the repository.
     queues: Vec<Vec<u8>>,
     gate: String,
+    land: Option<String>,
     definition: &'a Definition,
     registry: &'a Registry,
     prompts: Prompts,

@@ -15,6 +15,7 @@ use crate::task::prompt::Prompts;
 
 use super::super::cooldown::Accounts;
 use super::super::fork::{self, remove, work};
+use super::super::land::target;
 use super::super::lock::Lock;
 use super::super::{Coop, agent, session};
 use super::view::View;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub files: Vec<PathBuf>,
     /// The gate.
     pub gate: String,
+    /// The branch to land on, where that is asked for.
+    pub land: Option<String>,
 }
 
 /// Checks everything that can be wrong. `None` where there is nothing to do, which is said. Errors, before any box
@@ -90,7 +93,9 @@ pub fn plan(coop: &Coop, options: &Options) -> Result<Option<Plan>> {
     if options.base.is_none() && before.is_none() {
         clean(coop, &files)?;
     }
-    Ok(Some(Plan { name, agent, files, gate }))
+    let land = options.land.then(|| target::find(coop, None)).transpose()?;
+    let land = land.map(|target| target.short().to_owned());
+    Ok(Some(Plan { name, agent, files, gate, land }))
 }
 
 /// The name asked for, or `loop`, `loop-2`, …: the first that no process has.
@@ -217,6 +222,7 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
         queues: queues.map(|path| path.as_os_str().as_bytes().to_vec()).collect(),
         files: plan.files,
         gate: plan.gate,
+        land: plan.land,
         definition,
         registry: &registry,
         prompts: Prompts::load(&coop.env.config_dir())?,
@@ -255,6 +261,18 @@ fn renew_landed(coop: &Coop, name: &ForkName) -> Result<()> {
 }
 
 impl Drain<'_> {
+    /// Whether every commit that the fork has is of a task that is done, and confirmed where there is an audit.
+    fn proved(&self) -> Result<bool> {
+        let claims = Claim::all(&self.coop.repo, &self.coop.env)?;
+        let own = |claim: &&Claim| {
+            claim.record.get("Loop") == Some(self.record.name.as_str()) && claim.record.get("Commits").is_some()
+        };
+        let settled = |claim: &Claim| {
+            claim.state == ClaimState::Done && (self.options.rounds == 0 || claim.record.get("Audit").is_some())
+        };
+        Ok(claims.iter().filter(own).all(settled))
+    }
+
     /// Records the end, tidies claims up, and tells the user's command.
     fn end(mut self, result: Result<Ended>) -> Result<Summary> {
         let name = self.record.name.clone();
@@ -277,6 +295,10 @@ impl Drain<'_> {
             blocked: count(Mark::Blocked),
             todo: count(Mark::Todo),
             audited: self.options.rounds > 0,
+            land: match ended {
+                Ended::Drained if self.opened.fork.head != self.opened.fork.base && self.proved()? => self.land.take(),
+                _ => None,
+            },
         };
         self.record.record.set("Todo", summary.todo.to_string());
         match ended {

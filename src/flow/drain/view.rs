@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::agent::usage::{Does, Live, Usage};
 use crate::env::Env;
+use crate::ui::table::{columns, cut};
 use crate::ui::text::printable;
 
 /// Lines for a person, and on a terminal one more below them that says how far the agent is.
@@ -45,7 +46,10 @@ impl View {
             let used = used(usage);
             let more = if used.is_empty() { used } else { format!(" · {used}") };
             let clock = format!("{}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60);
-            eprint!("\r{}\x1b[K", cut(&format!("  {agent} {clock}{more}"), columns().saturating_sub(1)));
+            eprint!(
+                "\r{}\x1b[K",
+                cut(&format!("  {agent} {clock}{more}"), columns(std::io::stderr()).saturating_sub(1))
+            );
         }
     }
     /// Takes the line of [`View::progress`] away.
@@ -57,23 +61,12 @@ impl View {
     /// One line of a terminal: what an agent reads and runs is long, and a wrapped command hides the others.
     fn does(self, text: &str) {
         let text = format!("    {text}");
-        self.line(if self.terminal { cut(&text, columns()) } else { &text });
+        self.line(if self.terminal { cut(&text, columns(std::io::stderr())) } else { &text });
     }
     fn line(self, text: &str) {
         self.settle();
         eprintln!("{text}");
     }
-}
-
-/// The width of the terminal now: somebody may have changed it.
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
-}
-
-/// The first `width` characters.
-fn cut(text: &str, width: usize) -> &str {
-    text.char_indices().nth(width).map_or(text, |(at, _)| &text[..at])
 }
 
 fn verb(does: &Does) -> String {
@@ -114,17 +107,5 @@ pub fn short(n: u64) -> String {
         1_000..100_000 => format!("{:.1}k", n as f64 / 1e3),
         100_000..1_000_000 => format!("{}k", n / 1_000),
         _ => format!("{:.1}M", n as f64 / 1e6),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_cut_by_characters() {
-        assert_eq!(cut("räder", 2), "rä");
-        assert_eq!(cut("räder", 5), "räder");
-        assert_eq!(cut("räder", 0), "");
     }
 }

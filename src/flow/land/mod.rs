@@ -11,7 +11,7 @@ mod hostpaths;
 mod judge;
 pub mod policy;
 pub mod queue;
-mod target;
+pub mod target;
 pub mod undo;
 
 use std::collections::BTreeSet;
