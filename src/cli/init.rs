@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::exit;
 use crate::flow::hooks::{self, Done};
 use crate::flow::init;
+use crate::git::Repo;
 use crate::ui::text::printable;
 
 use super::{Command, Context};
@@ -41,6 +42,9 @@ impl Command for Args {
                     eprintln!("{word}: {}", list.join(", "));
                 }
             }
+            if !self.undo {
+                rewritten(&repo, context)?;
+            }
             if !self.undo && !report.changed.is_empty() {
                 eprintln!("hint: write tasks into .agent/TASKS.md, then: git coop loop");
             }
@@ -57,6 +61,18 @@ impl Command for Args {
                 Done::Nothing => eprintln!("the check is in {path} already"),
             }
         }
+        if !self.uninstall {
+            rewritten(&repo, context)?;
+        }
         Ok(exit::OK)
     }
+}
+
+/// Says so where the check will not stay.
+fn rewritten(repo: &Repo, context: &Context) -> Result<()> {
+    if let Some((manager, how)) = hooks::rewritten_by(repo, &context.env)? {
+        eprintln!("warning: {manager} writes these hooks anew at times, and the check is gone then");
+        eprintln!("hint: {how}");
+    }
+    Ok(())
 }

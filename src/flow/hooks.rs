@@ -22,6 +22,9 @@ const END: &str = "# <<< git coop <<<\n";
 /// No hook is larger.
 const MAX: u64 = 1 << 20;
 
+/// Where lefthook looks for its configuration.
+const LEFTHOOK: &[&str] = &["lefthook.yml", ".lefthook.yml", "lefthook.yaml", "lefthook.toml", "lefthook.json"];
+
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
@@ -41,6 +44,10 @@ pub fn install(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
     let mut plan = Vec::new();
     for (name, hook) in HOOKS {
         let path = directory.join(name);
+        if has(&legacy(&path)) {
+            plan.push((path, Vec::new(), Done::Nothing));
+            continue;
+        }
         let (text, done) = match read(&path)? {
             None => (hook.as_bytes().to_vec(), Done::Made),
             Some(text) => {
@@ -64,8 +71,34 @@ pub fn install(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
 /// Whether every check is where git runs it. A hook that cannot take one has none.
 pub fn installed(repo: &Repo, env: &Env) -> Result<bool> {
     let directory = directory(repo, env)?;
-    let has = |name: &str| read(&directory.join(name)).ok().flatten().is_some_and(|text| without(&text).is_some());
-    Ok(HOOKS.iter().all(|(name, _)| has(name)))
+    Ok(HOOKS.iter().map(|(name, _)| directory.join(name)).all(|path| has(&path) || has(&legacy(&path))))
+}
+
+fn has(path: &Path) -> bool {
+    read(path).ok().flatten().is_some_and(|text| without(&text).is_some())
+}
+
+/// Where `pre-commit install` moves a hook that is there; it runs it from then on.
+fn legacy(path: &Path) -> PathBuf {
+    path.with_extension("legacy")
+}
+
+/// The manager that writes the hooks anew now and then, without coop's lines, and what keeps the check: `None` where no
+/// such manager is known, or its own configuration names the check.
+pub fn rewritten_by(repo: &Repo, env: &Env) -> Result<Option<(&'static str, &'static str)>> {
+    let directory = directory(repo, env)?;
+    let named = |files: &[&str]| {
+        let texts = files.iter().filter_map(|file| fs::read(repo.work_tree.join(file)).ok());
+        texts.into_iter().any(|text| text.contains_str("git-coop-scan") || text.contains_str("git coop scan"))
+    };
+    let text = read(&directory.join("pre-commit")).ok().flatten().unwrap_or_default();
+    Ok(if directory.ends_with(".husky/_") && !named(&[".husky/pre-commit"]) {
+        Some(("husky", "add this line to .husky/pre-commit, which stays: git-coop-scan --staged"))
+    } else if text.contains_str("LEFTHOOK") && !named(LEFTHOOK) {
+        Some(("lefthook", "add a pre-commit command to lefthook.yml, which stays: run: git-coop-scan --staged"))
+    } else {
+        None
+    })
 }
 
 /// Takes the checks away.
@@ -74,6 +107,7 @@ pub fn uninstall(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
     let mut out = Vec::new();
     for (name, _) in HOOKS {
         let path = directory.join(name);
+        let path = Some(legacy(&path)).filter(|old| has(old)).unwrap_or(path);
         let Some(text) = read(&path)?.as_deref().and_then(without) else {
             out.push((path, Done::Nothing));
             continue;

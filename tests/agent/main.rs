@@ -12,5 +12,6 @@ mod interactive;
 mod keys;
 mod login;
 mod loops;
+mod managers;
 mod sample;
 mod tools;

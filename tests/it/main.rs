@@ -10,6 +10,7 @@ mod egress;
 mod fleet;
 mod fleet_board;
 mod fuzz;
+mod hooks;
 mod land_crash;
 mod land_merge;
 mod land_plain;
