@@ -127,6 +127,34 @@ fn missing_and_corrupt_objects_are_no_clean_bill() {
     }
 }
 
+/// A value that many commits carry is told once, where it came first; programs get every place.
+#[test]
+fn a_secret_of_many_commits_is_told_once() {
+    let world = World::new();
+    let repo = world.repo("r");
+    for (round, path) in ["z", "z", "a", "b"].iter().enumerate() {
+        fs::write(repo.join(path), format!("{}\n{round}\n", token())).expect("file");
+        world.git(&repo, ["add", "."]);
+        let mut command = world.command(&repo, "git");
+        let date = format!("2026-01-0{} 00:00:00 +0000", round + 1);
+        let output = command.args(["commit", "-qm", "x"]).env("GIT_COMMITTER_DATE", date).output().expect("git");
+        assert!(output.status.success());
+    }
+    let first = world.git(&repo, ["rev-list", "--reverse", "HEAD", "--", "z"]);
+    for args in [&["--history"][..], &["--history"], &["--range", "HEAD~4..HEAD"]] {
+        let run = scan(&world, &repo, args);
+        assert_eq!(run.stdout.matches("fingerprint").count(), 1, "{}", run.stdout);
+        assert!(
+            run.stdout.starts_with("z:1:1: ") && run.stdout.contains(&format!("in {}", &first[..12])),
+            "{}",
+            run.stdout
+        );
+        assert!(run.stdout.contains("then once in a, once in b, once in z"), "{}", run.stdout);
+        assert!(run.stderr.contains("1 secret (4 places)"), "{}", run.stderr);
+    }
+    assert_eq!(findings(&scan(&world, &repo, &["--history", "--json"])).len(), 4);
+}
+
 #[test]
 fn hook_stops_a_commit_and_leaves_others_alone() {
     let world = World::new();

@@ -1,6 +1,6 @@
 //! Ranges and all of history: every blob once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use crate::git::{Git, Repo};
 use crate::secret::scan::{RuleSet, Scanner, scan_all};
 
 use super::cache::{self, Cache, Places};
-use super::{Collector, Request, threads};
+use super::{Collector, Report, Request, threads};
 
 /// Every blob that a commit of `range` introduces.
 pub(super) fn range(
@@ -40,6 +40,21 @@ pub(super) fn range(
     let known = cache::load(&cache::file(repo, scanner)).clean;
     items.retain(|item| known.binary_search(&item.blob).is_err());
     scan_blobs(request, scanner, collector, &blobs, items);
+    Ok(())
+}
+
+/// Sorts findings by the dates of their commits, the oldest first: where a secret came in is what a person looks for.
+pub(super) fn sort(request: &Request<'_>, repo: &Repo, report: &mut Report) -> Result<()> {
+    let mut ids: Vec<&str> = report.findings.iter().filter_map(|found| found.commit.as_deref()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() < 2 {
+        return Ok(());
+    }
+    let git = Git::new(repo, request.env).args(["log", "--no-walk=sorted", "--reverse", "--format=%H", "--stdin"]);
+    let sorted = String::from_utf8_lossy(&git.input(ids.join("\n").into_bytes()).read()?).into_owned();
+    let order: HashMap<&str, usize> = sorted.lines().enumerate().map(|(at, id)| (id, at)).collect();
+    report.findings.sort_by_key(|found| found.commit.as_deref().and_then(|id| order.get(id)).copied());
     Ok(())
 }
 

@@ -121,6 +121,9 @@ pub fn run(request: Request<'_>) -> Result<Report> {
     if cancelled {
         report.unreadable.push((BString::default(), "stopped before the end".into()));
     }
+    if let (What::Range(_) | What::History, Ok(repo)) = (&request.what, Repo::discover(request.cwd, request.env)) {
+        history::sort(&request, &repo, &mut report)?;
+    }
     prepared.write_baseline(&mut report)?;
     Ok(report)
 }
