@@ -10,7 +10,7 @@ use coop::state::{Claim, ForkName, Loop};
 
 use crate::common::runtimes;
 use crate::looper::{CONFIRM, Looper, WORK};
-use crate::world::{Place, until};
+use crate::world::{Place, send, until};
 
 #[test]
 fn a_queue_is_drained_bound_audited_and_landed() {
@@ -174,11 +174,6 @@ esac
     assert_eq!(looper.trailer("refs/coop/loops/loop", "State"), "failed");
 }
 
-fn signal(child: &std::process::Child, name: &str) {
-    let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(status.expect("kill").success());
-}
-
 #[test]
 fn one_interrupt_finishes_the_task_and_two_end_it() {
     let script = format!("sleep 1.5\n{WORK}");
@@ -187,16 +182,16 @@ fn one_interrupt_finishes_the_task_and_two_end_it() {
     let mut child = looper.spawn(&["mine", "--rounds", "0"]);
     let claims = || looper.git(&["for-each-ref", "--format=%(refname)", "refs/coop/claims"]).lines().count();
     until("the agent works", || claims() == 1);
-    signal(&child, "-INT");
+    send(&child, "INT");
     assert_eq!(child.wait().expect("ends").code(), Some(1));
     assert_eq!(looper.tasks(), "- [x] work a\n- [ ] work b\n");
     let mut child = looper.spawn(&["mine", "--rounds", "0"]);
     until("the agent works", || claims() == 2);
     std::thread::sleep(Duration::from_millis(300));
     let begun = Instant::now();
-    signal(&child, "-INT");
+    send(&child, "INT");
     std::thread::sleep(Duration::from_millis(100));
-    signal(&child, "-INT");
+    send(&child, "INT");
     assert_eq!(child.wait().expect("ends").code(), Some(1));
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(looper.tasks(), "- [x] work a\n- [ ] work b\n");

@@ -5,7 +5,7 @@ mod attack;
 #[allow(dead_code)]
 mod common;
 mod drain;
-mod drain_land;
+mod drain_more;
 mod egress;
 mod fleet;
 mod fork;

@@ -91,6 +91,12 @@ pub fn everywhere(test: impl Fn(&Place)) {
     }
 }
 
+/// Sends `child` the signal `name`.
+pub fn send(child: &std::process::Child, name: &str) {
+    let status = std::process::Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+    assert!(status.expect("kill").success());
+}
+
 /// Waits until `what` holds.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -1,6 +1,9 @@
-//! A loop that lands what it has proved.
+//! A loop that lands what it has proved, and one that sleeps while the machine does.
 
-use crate::looper::Looper;
+use std::time::Duration;
+
+use crate::looper::{Looper, WORK};
+use crate::world::{send, until};
 
 /// Only where it is asked for does a loop touch the checkout, and then with what is confirmed. The list is tracked here:
 /// its markers are changes that nobody has committed.
@@ -28,5 +31,34 @@ fn it_lands_where_it_is_asked_to_and_all_is_confirmed() {
     assert_eq!(looper.git(&["rev-parse", "main"]), main);
     looper.git(&["checkout", "-q", "--detach"]);
     looper.run(&["mine", "--land"]).fails(2, "no branch");
+    looper.whole();
+}
+
+/// A parked loop waits for a time of the clock, not for a number of seconds: who was stopped meanwhile, as a machine that is
+/// suspended stops everybody, wakes when it goes on.
+#[test]
+fn a_parked_loop_that_was_stopped_wakes_on_the_clock() {
+    let script = format!(
+        r#"
+if ! [ -e seen ]; then echo seen >seen; echo "{{\"type\":\"limit\",\"until\":$(( $(date +%s) + 4 ))}}"; exit 1; fi
+{WORK}
+"#
+    );
+    let Some(looper) = Looper::new(&script, "test -d done") else { return };
+    looper.queue("- [ ] work a\n");
+    let mut child = looper.spawn(&["mine", "--rounds", "0"]);
+    let state = || looper.trailer("refs/coop/loops/loop", "State");
+    until("it is parked", || {
+        looper.place.git(["for-each-ref", "refs/coop/loops"]).contains("loop") && state() == "parked"
+    });
+    let wake: i64 = looper.trailer("refs/coop/loops/loop", "Wake").parse().expect("seconds");
+    send(&child, "STOP");
+    until("its time has passed", || jiff::Timestamp::now().as_second() > wake);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(state(), "parked", "it is stopped");
+    send(&child, "CONT");
+    until("it is done", || state() == "finished");
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(looper.tasks(), "- [x] work a\n");
     looper.whole();
 }
