@@ -58,6 +58,14 @@ pub fn name_around(text: &[u8], pos: usize) -> Range<usize> {
 pub fn after(text: &[u8], name: Range<usize>) -> Option<Assignment> {
     let mut at = name.end;
     let limit = text.len().min(at + GAP);
+    // `${NAME:s/a/b/}` reads the variable; `${NAME:-value}` says what it is without it
+    if text[..name.start].ends_with(b"${") {
+        let default = [&b":-"[..], b":=", b"-", b"="].into_iter().find(|mark| text[at..limit].starts_with(mark))?;
+        let found = value(text, name, at + default.len(), Join::Assign, false)?;
+        let close = text[found.value.clone()].iter().position(|b| *b == b'}').map(|len| found.value.start + len);
+        let end = close.filter(|_| !found.quoted).unwrap_or(found.value.end);
+        return Some(Assignment { value: found.value.start..end, ..found });
+    }
     let mut join = None;
     let mut spaced = false;
     // the quote that closes the name, brackets around a subscript
@@ -262,7 +270,11 @@ fn value(text: &[u8], name: Range<usize>, mut at: usize, join: Join, spaced: boo
     }
     let limit = limit.min(at + BARE);
     let taken = text[at..limit].iter().take_while(|b| !ends_bare(**b)).count();
-    if taken == BARE {
+    let rest = &text[at + taken..];
+    // `NAME: TYPE = …`, `{name!r}` in a string that is a template
+    let typed = rest.starts_with(b" = ");
+    let field = text[..at].ends_with(b"={") && text[at..at + taken].contains(&b'}');
+    if taken == BARE || typed || field {
         return None;
     }
     Some(Assignment { name, value: at..at + taken, quoted: false, join, spaced })
@@ -326,6 +338,10 @@ mod tests {
         assert_eq!(read("password: v1 # c"), bare("v1", Join::Assign));
         assert_eq!(read("let password: &'static str = \"v1\";"), quoted("v1", Join::Assign));
         assert_eq!(read("password: string = 'v1'"), quoted("v1", Join::Assign));
+        assert_eq!(read("const SubmitPasswordCreds: SUBMIT_TYPE = 2i32;"), None);
+        assert_eq!(read("print(f\"password={password!r}\")"), None);
+        assert_eq!(read("echo ${FTP_PASSWD:s!a!b!}"), None);
+        assert_eq!(read("echo ${FTP_PASSWD:-v1}"), bare("v1", Join::Assign));
         assert_eq!(read("<password>v1</password>"), bare("v1", Join::Element));
         assert_eq!(read("<add key=\"password\" value=\"v1\"/>"), quoted("v1", Join::Assign));
         assert_eq!(read("set_password(\"v1\")"), quoted("v1", Join::Argument));

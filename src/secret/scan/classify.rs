@@ -134,7 +134,12 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
     if ph::is_code(value) && !(place.quoted && name == Name::Password) {
         return None;
     }
-    if has_escapes(value) || has_format(value) {
+    if has_escapes(value) || has_format(value) || ph::is_pattern(value) {
+        return None;
+    }
+    // the next name of a list of options, and what a usage text says of one
+    let next_name = value.strip_suffix(b"=").is_some_and(|name| name.iter().all(u8::is_ascii_alphabetic));
+    if !place.quoted && (next_name || value.starts_with(b"-[")) {
         return None;
     }
     let s = shape(value);
@@ -207,6 +212,12 @@ fn beside_vendor(value: &[u8], s: Shape) -> bool {
         && s.digit < 20
         && !value.windows(2).any(|w| w.iter().all(u8::is_ascii_hexdigit) && w[0].is_ascii_alphabetic())
     {
+        return false;
+    }
+    // a package or an interface that is named after a day
+    let day = value.len().saturating_sub(8);
+    let named = value[..day].iter().all(|b| b.is_ascii_lowercase() || *b == b'-');
+    if named && s.digit == 8 && (value[day..].starts_with(b"20") || value[day..].starts_with(b"19")) {
         return false;
     }
     let l = language::letters(value);

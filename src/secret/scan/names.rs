@@ -248,7 +248,12 @@ fn beside(engine: &Engine, text: &[u8], found: &Assignment, hits: &mut Vec<Hit>)
 fn login_line(text: &[u8], found: &Assignment) -> bool {
     let before = &text[found.name.start.saturating_sub(160)..found.name.start];
     let has = |word: &[u8]| before.windows(word.len()).any(|w| w == word);
-    has(b"login ") && (has(b"machine ") || has(b"default"))
+    // `default` is one where it begins the line, and nothing is said of whom everybody may be
+    let default = before.rfind(b"default login ").is_some_and(|at| {
+        let line = before[..at].rfind_byte(b'\n').map_or(0, |end| end + 1);
+        before[line..at].iter().all(|b| b" \t\"'".contains(b))
+    });
+    has(b"login ") && (has(b"machine ") || default) && !has(b"login anonymous") && !has(b"login ftp ")
 }
 
 /// The first long random value on the rest of the line, where a service is named before it.

@@ -59,7 +59,12 @@ fn password_in_url(user: &[u8], password: &[u8], host: &[u8]) -> Option<Confiden
         || lower.find(b"xxxx").is_some()
         || lower.find(b"your").is_some();
     let braces = password.iter().any(|b| b"{}()[]".contains(b)) && classify_noise(password) == 0;
-    if masked || braces || lower.find(b"redacted").is_some() || lower.find(b"placeholder").is_some() {
+    if masked
+        || braces
+        || ph::is_shouted(password)
+        || lower.find(b"redacted").is_some()
+        || lower.find(b"placeholder").is_some()
+    {
         return None;
     }
     let _ = host;
