@@ -11,10 +11,12 @@ use gix::index::entry::{Flags, Mode, stat};
 use gix::index::{File, decode, fs::Metadata};
 
 use super::diff::Change;
-use super::{Oid, Repo, objects};
+use super::{Oid, Repo, follow, objects};
 
 /// git looks at larger work trees with several threads.
 const MAX_ENTRIES: usize = 20_000;
+/// git looks at larger files that are racy (bytes).
+const MAX_RACY: u64 = 1 << 20;
 
 /// As strict as it gets: what passes this is unchanged under every configuration.
 const STRICT: stat::Options = stat::Options { trust_ctime: true, check_stat: true, use_nsec: true, use_stdev: false };
@@ -58,8 +60,9 @@ pub fn is(repo: &Repo, commit: &Oid) -> bool {
     }
     let mut path = PathBuf::new();
     index.entries().iter().all(|entry| {
+        let name = Path::new(OsStr::from_bytes(entry.path(&index)));
         path.clone_from(&repo.work_tree);
-        path.push(OsStr::from_bytes(entry.path(&index)));
+        path.push(name);
         let Ok(meta) = Metadata::from_path_no_follow(&path) else { return false };
         let mode = match entry.mode {
             Mode::SYMLINK => meta.is_symlink(),
@@ -68,8 +71,16 @@ pub fn is(repo: &Repo, commit: &Oid) -> bool {
             _ => false,
         };
         let Ok(now) = gix::index::entry::Stat::from_fs(&meta) else { return false };
-        mode && entry.stat.matches(&now, STRICT) && !entry.stat.is_racy(index.timestamp(), STRICT)
+        // written in the same tick of the clock as the index: only its content tells, as for git
+        let racy = entry.stat.is_racy(index.timestamp(), STRICT);
+        mode && entry.stat.matches(&now, STRICT) && (!racy || holds(repo, name, &entry.id))
     })
+}
+
+/// Whether the file or link at `path` holds exactly the blob `id`.
+fn holds(repo: &Repo, path: &Path, id: &gix::oid) -> bool {
+    let hash = |bytes: Vec<u8>| gix::objs::compute_hash(id.kind(), gix::object::Kind::Blob, &bytes).ok();
+    follow::plain(&repo.work_tree, path, MAX_RACY).and_then(hash).is_some_and(|found| found == id)
 }
 
 /// Whether `changes` can plainly be checked out where [`is`] holds for their old side: nothing stands where they add a

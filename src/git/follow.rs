@@ -157,6 +157,13 @@ pub fn take_back(repo: &Repo, env: &Env, old: &Oid, new: &Oid) -> Result<usize> 
     Ok(count)
 }
 
+/// What the plain file or link at `path` below `root` holds, if that is at most `limit` bytes. No link on the way is followed
+/// and no pipe is waited for.
+pub(super) fn plain(root: &Path, path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let (dir, name) = parent(root, path)?;
+    content(&dir, name, limit)
+}
+
 /// The directory of `path` below `root`, and its name there. No link is followed: a live box may write here meanwhile.
 fn parent<'a>(root: &Path, path: &'a Path) -> Option<(OwnedFd, &'a OsStr)> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

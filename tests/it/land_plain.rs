@@ -139,6 +139,20 @@ fn nothing_that_differs_looks_clean() {
         reset();
     }
     assert!(dirty().is_empty());
+    // written in the same tick of the clock as the index: the content tells
+    let index = File::options().write(true).open(land.repo.join(".git/index")).expect("an index");
+    index.set_times(times).expect("times");
+    assert!(clean::is(&coop.repo, &head), "racy, and as it was");
+    for round in 0..20 {
+        for text in ["other\n", "1\n"] {
+            std::fs::write(&file, text).expect("file");
+            land.git(["update-index", "script"]);
+        }
+        assert!(clean::is(&coop.repo, &head), "racy in round {round}");
+        std::fs::write(&file, "2\n").expect("file");
+        assert!(!clean::is(&coop.repo, &head), "racy and changed in round {round}");
+    }
+    reset();
     // flags that hide a change from git are git's to judge
     for flag in ["--skip-worktree", "--assume-unchanged"] {
         land.git(["update-index", flag, "script"]);
