@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use crate::agent::argv::Task;
 use crate::agent::{Registry, home, tree};
@@ -236,11 +237,38 @@ impl Scratch {
             home::recover(&Registry::load(&config)?, &config, &path.join("agent"))?;
             tree::remove(&path).or_bug("cannot remove the files of an earlier run")?;
         }
+        let _ = tree::remove(&dir.join(LEAVING)); // a thread may be at it
         Ok(())
+    }
+    /// Removes it beside other work: it has many small files. Its box must be gone.
+    pub fn leave(mut self) -> Leaving {
+        let aside = self.0.with_file_name(LEAVING);
+        if std::fs::rename(&self.0, &aside).is_ok() {
+            self.0 = aside;
+        }
+        // without another thread it is removed here and now
+        let thread = std::thread::Builder::new().spawn(move || drop(self));
+        Leaving(Arc::new(Joined(thread.ok())))
     }
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+}
+
+/// What a [`Scratch`] is called while it is removed.
+const LEAVING: &str = "scratch.old";
+
+/// A removal that is under way; the last of its copies waits for the end.
+#[derive(Debug, Clone)]
+pub struct Leaving(#[allow(dead_code)] Arc<Joined>);
+
+#[derive(Debug)]
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(JoinHandle::join);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::secret::decide::Decider;
 use crate::secret::shadow::Rules;
 use crate::settings;
 
-use super::super::session::{self, Scratch};
+use super::super::session::{self, Leaving, Scratch};
 use super::super::workspace::Workspace;
 use super::super::{Coop, coop, egress, identity, shadows};
 
@@ -74,6 +74,8 @@ pub struct Ran {
     pub boxed: Duration,
     /// What it printed, bounded.
     pub log: Vec<u8>,
+    /// Its files go meanwhile; the fork's lock must outlive this.
+    pub leaving: Leaving,
 }
 
 /// Runs `command` on the candidate; what it prints is shown on standard error, made harmless.
@@ -120,7 +122,7 @@ pub fn run(coop: &Coop, usable: &Usable, candidate: &Candidate<'_>, command: &st
         }
     };
     let passed = ended.how == How::Exited && ended.status == 0;
-    Ok(Ran { passed, how, seconds: started.elapsed().as_secs(), boxed, log })
+    Ok(Ran { passed, how, seconds: started.elapsed().as_secs(), boxed, log, leaving: scratch.leave() })
 }
 
 fn spec(

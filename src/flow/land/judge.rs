@@ -7,6 +7,7 @@ use crate::state::{Fork, ForkState, Store, verdict};
 use crate::ui::text::printable_lines;
 
 use super::super::Coop;
+use super::super::session::Leaving;
 use super::candidate::{self, Candidate};
 use super::{Options, gate, target};
 
@@ -32,6 +33,8 @@ pub struct Judged {
     pub log: Vec<u8>,
     /// The event that says so.
     pub event: Oid,
+    /// The files of its box go meanwhile.
+    pub leaving: Option<Leaving>,
 }
 
 /// The digest of a command: what verdicts are found by.
@@ -62,6 +65,7 @@ pub fn judge(
             reused: true,
             log,
             event,
+            leaving: None,
         };
         write(fork, &judged, candidate, &digest, Some(&judged.event));
         if !judged.passed {
@@ -84,6 +88,7 @@ pub fn judge(
         reused: false,
         log: ran.log,
         event: candidate.tip.clone(),
+        leaving: Some(ran.leaving),
     };
     write(fork, &judged, candidate, &digest, None);
     let word = if judged.passed { "passed" } else { "failed" };
