@@ -70,7 +70,8 @@ fuzz: ## fuzz the content scanner and the baseline parser for FUZZ_SECONDS each,
 		COOP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --test it fuzz:: -- --nocapture; \
 	fi
 
-bench: ## the figures, as ratios measured in one run
+bench: build ## the figures, as ratios measured in one run
+	@cd target/release && ls -l $(PROGRAMS) | awk '{ printf "%-18s %5.1f MiB (at most 10)\n", $$NF, $$5 / 1048576 }'
 	$(CARGO) bench --locked $(foreach b,$(sort $(basename $(notdir $(wildcard tests/bench/*.rs)))),--bench $(b))
 
 clean: ## remove what was built

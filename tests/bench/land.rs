@@ -140,17 +140,25 @@ fn coop(env: &Env, dir: &Path) -> Coop {
     Context { env: env.clone(), cwd: dir.to_owned() }.coop().expect("opens")
 }
 
+/// The newest `count` commits in a line that are no merges, which git replay refuses: the last one, and the one below them.
+fn window(commits: &str, count: usize) -> Option<(String, String)> {
+    let lines: Vec<Vec<&str>> = commits.lines().map(|line| line.split(' ').collect()).collect();
+    let run = lines.windows(count).find(|run| run.iter().all(|commit| commit.len() == 2))?;
+    Some((run[0][0].to_owned(), run[count - 1][1].to_owned()))
+}
+
 fn rebases(env: &Env, temp: &Path, rounds: usize, quick: bool) {
     let dir = temp.join("history");
     match Env::of_process().str("COOP_BENCH_HISTORY") {
         Some(source) => drop(git(env, temp, &["clone", "-q", "--no-hardlinks", source, "history"])),
         None => repository(env, &dir, 1_100),
     }
-    let head = git(env, &dir, &["rev-parse", "HEAD"]);
     for count in if quick { vec![100] } else { vec![100, 1_000] } {
-        let list = git(env, &dir, &["rev-list", "--first-parent", "--no-merges", &format!("-{count}"), &head]);
-        let base = format!("{}^", list.lines().last().expect("commits"));
-        let base = git(env, &dir, &["rev-parse", &base]);
+        let Some((head, base)) = window(&git(env, &dir, &["rev-list", "--first-parent", "--parents", "HEAD"]), count)
+        else {
+            println!("rebase of {count} commits: this history has not so many in a line");
+            continue;
+        };
         let (mut ours, mut theirs, mut replay) = (Vec::new(), Vec::new(), Vec::new());
         let rounds = if count > 500 { rounds.min(3) } else { rounds };
         for round in 0..rounds {

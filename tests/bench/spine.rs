@@ -212,12 +212,6 @@ fn programs(rounds: usize) {
     let ours = measured(rounds, || run(Path::new("/"), program, &["--version"]));
     let git_version = measured(rounds, || run(Path::new("/"), "git", &["--version"]));
     row("git coop --version", &ours, "git --version", &git_version, "10 ms");
-    for name in ["git-coop", "git-coop-fork", "git-coop-review", "git-coop-merge", "git-coop-scan", "git-coop-loop"] {
-        let file = Path::new(program).with_file_name(name);
-        if let Ok(meta) = file.metadata() {
-            println!("{name:<20} {:>6.1} MiB (at most 10)", meta.len() as f64 / f64::from(1 << 20));
-        }
-    }
 }
 
 fn measured(rounds: usize, mut what: impl FnMut()) -> Vec<Duration> {
