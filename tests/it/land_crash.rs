@@ -169,9 +169,20 @@ fn kill(child: &mut std::process::Child, with_git: bool) {
     }
     let _ = child.kill();
     let _ = child.wait();
-    while rustix::process::test_kill_process_group(pid).is_ok() {
+    while rustix::process::test_kill_process_group(pid).is_ok() && works(child.id()) {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Whether a process of the group runs; one that has ended may wait long for its init to take notice.
+fn works(group: u32) -> bool {
+    let stats = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let stats = stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    // the fields after the name, which ends with the last parenthesis: state, parent, group
+    stats.filter_map(|stat| Some(stat.rsplit_once(") ")?.1.to_owned())).any(|rest| {
+        let fields: Vec<&str> = rest.split(' ').collect();
+        fields[0] != "Z" && fields[2] == group.to_string()
+    })
 }
 
 /// What git left that was killed with us: its own locks, which git tells its user to remove.
