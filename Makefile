@@ -61,14 +61,8 @@ man: ## write the man pages anew from the commands
 	UPDATE=1 $(CARGO) test --locked --test it man::
 
 FUZZ_SECONDS ?= 30
-fuzz: ## fuzz the content scanner and the baseline parser for FUZZ_SECONDS each, with coverage if cargo-fuzz is installed
-	@if $(CARGO) fuzz --version >/dev/null 2>&1; then \
-		for target in content baseline; do \
-			RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=65536 || exit 1; \
-		done; \
-	else \
-		COOP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --test it fuzz:: -- --nocapture; \
-	fi
+fuzz: ## fuzz the content scanner and the baseline parser, FUZZ_SECONDS each
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: build ## the figures, as ratios measured in one run
 	@cd target/release && ls -l $(PROGRAMS) | awk '{ printf "%-18s %5.1f MiB (at most 10)\n", $$NF, $$5 / 1048576 }'

@@ -2,7 +2,8 @@
 # Runs every check and every test, sets up what they need, and ends with one line that sums it all up.
 #
 # The box tests use docker, podman and bubblewrap where they are; COOP_TEST_REQUIRE=bwrap,docker,podman makes a
-# missing one a failure instead of a skip. COOP_TEST_ONLY=lint|test runs one half.
+# missing one a failure instead of a skip. COOP_TEST_ONLY=lint|test runs one half, and COOP_TEST_FUZZ=SECONDS
+# fuzzes as well.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 cargo=${CARGO:-cargo}
@@ -34,6 +35,11 @@ static_helper() {
 	ldd "${CARGO_TARGET_DIR:-target}/debug/git-coop-box" 2>&1 | grep -qE 'statically linked|not a dynamic executable'
 }
 step 'static helper' static_helper || bad=1
+
+# libFuzzer for so many seconds a target; the properties themselves are in the tests, under inputs that need no coverage
+if [ -n "${COOP_TEST_FUZZ:-}" ]; then
+	step 'fuzz' scripts/fuzz.sh "$COOP_TEST_FUZZ" || bad=1
+fi
 
 step 'runtimes' tests/fixtures/runtimes.sh start
 

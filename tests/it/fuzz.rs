@@ -1,5 +1,5 @@
 //! The properties of the fuzz targets under changed samples, a bounded number of them in every run of the tests; `make fuzz`
-//! looks for longer, and with coverage where cargo-fuzz is installed.
+//! and CI look for longer, with coverage (libFuzzer).
 //!
 //! `COOP_TEST_SEED` repeats a failure, `COOP_FUZZ_SECONDS` goes on until then.
 
