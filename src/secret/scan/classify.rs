@@ -1,5 +1,6 @@
 //! Decides whether a value that was assigned to a telling name is a secret.
 
+use super::expression;
 use super::finding::Confidence;
 use super::language;
 use super::placeholder as ph;
@@ -131,10 +132,10 @@ pub fn judge(value: &[u8], name: Name, place: Place) -> Option<Confidence> {
     if value.len() < 4 || value.len() > super::assign::VALUE || ph::is_template(value) || ph::is_place(value) {
         return None;
     }
-    if ph::is_code(value) && !(place.quoted && name == Name::Password) {
+    if expression::is_code(value) && !(place.quoted && name == Name::Password) {
         return None;
     }
-    if has_escapes(value) || has_format(value) || ph::is_pattern(value) {
+    if expression::has_escapes(value) || expression::has_format(value) || expression::is_pattern(value) {
         return None;
     }
     // the next name of a list of options, and what a usage text says of one
@@ -171,27 +172,6 @@ fn is_generated(value: &[u8], s: Shape) -> bool {
         && ph::distinct(value) >= 18
         && language::letters(value).wordy * 3 < value.len()
         && !value.windows(2).any(|w| matches!(w, b"${" | b"{{" | b"%s" | b"()" | b"=>" | b"\\x" | b"\\u"))
-}
-
-/// Bytes written as escapes: test vectors and magic numbers.
-fn has_escapes(value: &[u8]) -> bool {
-    let escapes = |of: fn(u8) -> bool| value.windows(2).filter(|w| w[0] == b'\\' && of(w[1])).count();
-    escapes(|b| matches!(b, b'x' | b'0'..=b'7' | b'u')) >= 2 || escapes(|b| matches!(b, b'n' | b't')) >= 1
-}
-
-/// A conversion of printf: `%02x`, `%s`, `%.16llx`.
-fn has_format(value: &[u8]) -> bool {
-    if value.windows(2).filter(|w| w[0] == b'%' && b"cdsuxo".contains(&w[1])).count() > 2 {
-        return true;
-    }
-    value.iter().enumerate().filter(|(_, b)| **b == b'%').any(|(at, _)| {
-        let rest = &value[at + 1..value.len().min(at + 8)];
-        let flags = rest.iter().take_while(|b| b"0123456789.*#lhz-".contains(b)).count();
-        let hex_pair = rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
-        (!hex_pair || flags > 2)
-            && rest.get(flags).is_some_and(|b| b"dsxXuipc".contains(b))
-            && (flags > 0 || value.len() < 16)
-    })
 }
 
 /// Beside the name of a service a value need not look random: services number their keys, and documentation counts.

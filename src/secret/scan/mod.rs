@@ -12,6 +12,7 @@ pub mod checksum;
 pub mod classify;
 pub mod context;
 pub mod engine;
+mod expression;
 mod files;
 pub mod finding;
 pub mod language;
@@ -35,4 +36,4 @@ pub use rules::{Rule, RuleSet};
 pub use scanner::{Scanned, Scanner, WINDOW, scan_all};
 
 /// Counted up when the code finds other things in the same bytes: part of the cache key.
-pub const ENGINE: u32 = 4;
+pub const ENGINE: u32 = 5;

@@ -292,74 +292,10 @@ pub fn is_place(value: &[u8]) -> bool {
     ends.iter().any(|e| value.ends_with(e))
 }
 
-/// Whether `value` is a regular expression: a range in brackets, a group, parentheses and bars that are escaped.
-pub fn is_pattern(value: &[u8]) -> bool {
-    const RANGES: &[&[u8]] = &[b"a-z", b"A-Z", b"0-9", b"a-f", b"A-F", b"\\d", b"\\w", b"\\s"];
-    let bracket = value.find_byte(b'[').and_then(|open| Some(&value[open..open + value[open..].find_byte(b']')?]));
-    let escaped = value.windows(2).filter(|w| w[0] == b'\\' && matches!(w[1], b'(' | b')' | b'|' | b'.')).count();
-    bracket.is_some_and(|set| RANGES.iter().any(|range| set.find(range).is_some()))
-        || value.find(b"(?:").is_some()
-        || escaped >= 2
-}
-
 /// Whether `value` is words in capitals, as where a person is to write something else: `REPLACE_WITH_PASSWORD`.
 pub fn is_shouted(value: &[u8]) -> bool {
     let words: Vec<&[u8]> = value.split(|b| *b == b'_').collect();
     words.len() > 1 && words.iter().all(|word| !word.is_empty() && word.iter().all(u8::is_ascii_uppercase))
-}
-
-/// Whether `value` is code: a call, a subscript, a member, an expression.
-pub fn is_code(value: &[u8]) -> bool {
-    let has = |part: &[u8]| value.find(part).is_some();
-    if has(b"()")
-        || has(b"->")
-        || has(b"::")
-        || has(b"=>")
-        || has(b"[\"")
-        || has(b"['")
-        || has(b"\" +")
-        || has(b"' +")
-        || has(b"+ ")
-    {
-        return true;
-    }
-    // name(…  name[…  name.member
-    let head = value.iter().take_while(|b| b.is_ascii_alphanumeric() || b"_.".contains(b)).count();
-    if head > 2 && matches!(value.get(head), Some(b'(' | b'[')) && super::language::letters(&value[..head]).noise == 0 {
-        return true;
-    }
-    let lookups = [
-        &b"process.env"[..],
-        b"os.environ",
-        b"getenv",
-        b"env.",
-        b"config.",
-        b"self.",
-        b"this.",
-        b"request.",
-        b"req.",
-        b"params.",
-        b"settings.",
-        b"secrets.",
-        b"vars.",
-        b"var.",
-        b"local.",
-        b"data.",
-        b"props.",
-        b"options.",
-        b"args.",
-        b"ctx.",
-        b"credentials.",
-        b"module.",
-        b"opts.",
-        b"user.",
-        b"input.",
-        b"ENV[",
-        b"values.",
-        b"Values.",
-        b"System.",
-    ];
-    lookups.iter().any(|l| value.starts_with(l))
 }
 
 #[cfg(test)]
@@ -390,12 +326,7 @@ mod tests {
         for v in ["super$ecret", "s3cr3t!x", "Tr0ub4dor", "a8f5f167f44f4964e6c998dee827110c"] {
             assert!(!is_template(v.as_bytes()) && !is_stand_in(v.as_bytes()), "{v}");
         }
-        for v in ["[0-9A-Fa-f]{1,4}", "(?:[0-9]{1,3}\\.){3}", "\\.\\(Z\\|gz\\)$", "[a-zA-Z](?:[a-zA-Z0-9-]*)"] {
-            assert!(is_pattern(v.as_bytes()), "{v}");
-        }
-        assert!(!is_pattern(b"aB3[xQz]9+Rk") && !is_pattern(b"s3cr3t\\.x"));
         assert!(is_shouted(b"REPLACE_WITH_PASSWORD") && !is_shouted(b"HUNTER2_X") && !is_shouted(b"PASSWORD"));
-        assert!(is_code(b"os.environ.get(") && is_code(b"get_token()") && !is_code(b"q8(x!Z"));
         assert!(is_place(b"/etc/ssl/key.pem") && is_place(b"https://x") && !is_place(b"aB3/xQz9+Rk"));
     }
 }
