@@ -134,6 +134,7 @@ pub fn run(coop: &Coop, context: &Context, options: &Options, away: bool, json: 
     out::write(|stdout| stdout.write_all(text.as_bytes()))?;
     let landed = match &summary.land {
         Some(branch) => land(context, &summary.name, branch, options.gate.as_deref())?,
+        None if options.land && summary.rows.iter().any(|row| !row.commits.is_empty()) => Kind::No.code(),
         None => exit::OK,
     };
     last_words(&summary, options.land, landed);

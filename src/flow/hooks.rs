@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice as _;
 
+use crate::agent::tree;
 use crate::env::Env;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::git::{Git, Repo};
@@ -44,7 +45,7 @@ pub fn install(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
     let mut plan = Vec::new();
     for (name, hook) in HOOKS {
         let path = directory.join(name);
-        if has(&legacy(&path)) {
+        if moved(&path) {
             plan.push((path, Vec::new(), Done::Nothing));
             continue;
         }
@@ -71,7 +72,7 @@ pub fn install(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
 /// Whether every check is where git runs it. A hook that cannot take one has none.
 pub fn installed(repo: &Repo, env: &Env) -> Result<bool> {
     let directory = directory(repo, env)?;
-    Ok(HOOKS.iter().map(|(name, _)| directory.join(name)).all(|path| has(&path) || has(&legacy(&path))))
+    Ok(HOOKS.iter().map(|(name, _)| directory.join(name)).all(|path| has(&path) || moved(&path)))
 }
 
 fn has(path: &Path) -> bool {
@@ -83,12 +84,25 @@ fn legacy(path: &Path) -> PathBuf {
     path.with_extension("legacy")
 }
 
+/// Where the check of the hook `path` may be: there, and where it was moved to.
+fn places(path: PathBuf) -> Vec<PathBuf> {
+    let old = Some(legacy(&path)).filter(|old| has(old));
+    if old.is_some() && !has(&path) { old.into_iter().collect() } else { std::iter::once(path).chain(old).collect() }
+}
+
+/// Whether the check was moved away by a hook that runs it.
+fn moved(path: &Path) -> bool {
+    path.exists() && has(&legacy(path))
+}
+
 /// The manager that writes the hooks anew now and then, without coop's lines, and what keeps the check: `None` where no
 /// such manager is known, or its own configuration names the check.
 pub fn rewritten_by(repo: &Repo, env: &Env) -> Result<Option<(&'static str, &'static str)>> {
     let directory = directory(repo, env)?;
+    // files of the work tree, which boxes write
+    let root = tree::open_root(&repo.work_tree).or_bug("cannot open the work tree")?;
     let named = |files: &[&str]| {
-        let texts = files.iter().filter_map(|file| fs::read(repo.work_tree.join(file)).ok());
+        let texts = files.iter().filter_map(|file| tree::read(&root, Path::new(file), MAX).ok().flatten());
         texts.into_iter().any(|text| text.contains_str("git-coop-scan") || text.contains_str("git coop scan"))
     };
     let text = read(&directory.join("pre-commit")).ok().flatten().unwrap_or_default();
@@ -105,9 +119,7 @@ pub fn rewritten_by(repo: &Repo, env: &Env) -> Result<Option<(&'static str, &'st
 pub fn uninstall(repo: &Repo, env: &Env) -> Result<Vec<(PathBuf, Done)>> {
     let directory = directory(repo, env)?;
     let mut out = Vec::new();
-    for (name, _) in HOOKS {
-        let path = directory.join(name);
-        let path = Some(legacy(&path)).filter(|old| has(old)).unwrap_or(path);
+    for path in HOOKS.iter().map(|(name, _)| directory.join(name)).flat_map(places) {
         let Some(text) = read(&path)?.as_deref().and_then(without) else {
             out.push((path, Done::Nothing));
             continue;

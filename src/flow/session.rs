@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use crate::agent::argv::Task;
@@ -248,7 +248,7 @@ impl Scratch {
         }
         // without another thread it is removed here and now
         let thread = std::thread::Builder::new().spawn(move || drop(self));
-        Leaving(Arc::new(Joined(thread.ok())))
+        Leaving(thread.ok())
     }
     /// Where it is.
     pub fn path(&self) -> &Path {
@@ -259,14 +259,11 @@ impl Scratch {
 /// What a [`Scratch`] is called while it is removed.
 const LEAVING: &str = "scratch.old";
 
-/// A removal that is under way; the last of its copies waits for the end.
-#[derive(Debug, Clone)]
-pub struct Leaving(#[allow(dead_code)] Arc<Joined>);
-
+/// A removal that is under way; dropping it waits for the end.
 #[derive(Debug)]
-struct Joined(Option<JoinHandle<()>>);
+pub struct Leaving(Option<JoinHandle<()>>);
 
-impl Drop for Joined {
+impl Drop for Leaving {
     fn drop(&mut self) {
         let _ = self.0.take().map(JoinHandle::join);
     }

@@ -51,7 +51,7 @@ impl LoopState {
 
 /// A loop as its last event says it is. Values: `Agent`, `Profile`, `Tasks` (files, one space apart), `Host`, `Pid`,
 /// `Start`, `Boot`, `Head` (the last accepted commit), `Task`, `Title`, `Attempt`, `Todo`, `Done`, `Blocked`, `Wake` (seconds since the epoch),
-/// `Input`, `Output`, `Cost`, `Began`, `Reason`.
+/// `Input`, `Output`, `Cost`, `Began`, `Reason`, `Unproved` (what the fork has that no audit of this loop covers: `foreign`, `unaudited`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loop {
     /// Its name, which is its fork's.

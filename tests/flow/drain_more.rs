@@ -34,6 +34,31 @@ fn it_lands_where_it_is_asked_to_and_all_is_confirmed() {
     looper.whole();
 }
 
+/// What nobody has proved does not land with what somebody has: commits that the loop found in its fork, and tasks that it
+/// took without an audit.
+#[test]
+fn nothing_lands_beside_what_no_audit_covers() {
+    let Some(looper) = Looper::plain() else { return };
+    let foreign = "echo x >x && git add x && git commit -qm foreign";
+    assert_eq!(looper.place.fork("mixed", foreign).code, 0);
+    let main = looper.git(&["rev-parse", "main"]);
+    for (fork, first) in [("mixed", None), ("quick", Some("- [ ] work a\n"))] {
+        if let Some(first) = first {
+            looper.queue(first);
+            assert_eq!(looper.run(&["mine", "--fork", fork, "--rounds", "0"]).code, 0);
+        }
+        for task in ["- [ ] work b\n", "- [ ] work c\n"] {
+            looper.queue(task);
+            let run = looper.run(&["mine", "--fork", fork, "--land"]);
+            assert!(run.code == 1 && run.stderr.contains("nothing landed"), "{fork}: {}", run.stderr);
+            assert_eq!(looper.git(&["rev-parse", "main"]), main, "{fork}");
+        }
+    }
+    looper.queue("- [ ] work d\n");
+    let run = looper.run(&["mine", "--fork", "quick", "--land", "--rounds", "0"]);
+    assert!(run.stderr.contains("landed 4 commits"), "no audit was asked for: {}", run.stderr);
+}
+
 /// A parked loop waits for a time of the clock, not for a number of seconds: who was stopped meanwhile, as a machine that is
 /// suspended stops everybody, wakes when it goes on.
 #[test]

@@ -33,6 +33,18 @@ fn who_writes_hooks_anew_is_named_with_what_stays() {
     assert!(!init().stderr.contains("warning"));
 }
 
+/// A box writes the work tree: a pipe is not waited for, and what a link leads to is not read.
+#[test]
+fn a_managers_configuration_is_not_trusted() {
+    let world = World::new();
+    let repo = world.repo("r");
+    write(&repo.join(".git/hooks/pre-commit"), "#!/bin/sh\nif [ \"$LEFTHOOK\" = 0 ]; then exit 0; fi\n");
+    assert_eq!(world.run(&repo, "mkfifo", ["lefthook.yml"]).code, 0);
+    std::os::unix::fs::symlink("/dev/zero", repo.join("lefthook.toml")).expect("link");
+    let run = world.coop(&repo, ["init", "--hooks"]);
+    assert!(run.code == 0 && run.stderr.contains("warning: lefthook"), "{}", run.stderr);
+}
+
 /// `pre-commit install` moves the hook away, and runs it from there.
 #[test]
 fn a_hook_that_was_moved_away_is_known() {

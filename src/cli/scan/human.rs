@@ -17,9 +17,10 @@ pub fn print(env: &Env, report: &Report, brief: bool) -> Result<()> {
     let colour = std::io::stdout().is_terminal() && env.get("NO_COLOR").is_none();
     let style = |style: Style| if colour { style } else { Style::new() };
     let (place, rule) = (style(Style::new().bold()), style(Style::new().red()));
+    let told = once(report);
     out::write(|w| {
         let mut last = None;
-        for (located, elsewhere) in once(report) {
+        for (located, elsewhere) in &told {
             let f = &located.finding;
             let path = printable_bytes(&f.path);
             if last.is_some() && last != Some(&f.path) {
@@ -39,13 +40,13 @@ pub fn print(env: &Env, report: &Report, brief: bool) -> Result<()> {
             )?;
             writeln!(w, "    {}; fingerprint {}", f.about, f.fingerprint)?;
             if !elsewhere.is_empty() {
-                writeln!(w, "    then {}", places(&elsewhere))?;
+                writeln!(w, "    then {}", places(elsewhere))?;
             }
         }
         Ok(())
     })?;
     let mut err = std::io::stderr().lock();
-    let _ = summary(&mut err, report, brief); // nobody to tell if standard error is closed
+    let _ = summary(&mut err, report, told.len(), brief); // nobody to tell if standard error is closed
     Ok(())
 }
 
@@ -75,7 +76,7 @@ fn places(paths: &BTreeMap<&BString, usize>) -> String {
     named.collect::<Vec<_>>().join(", ") + &more
 }
 
-fn summary(err: &mut impl std::io::Write, report: &Report, brief: bool) -> std::io::Result<()> {
+fn summary(err: &mut impl std::io::Write, report: &Report, found: usize, brief: bool) -> std::io::Result<()> {
     for (path, why) in report.unreadable.iter().take(20) {
         let at = if path.is_empty() { String::new() } else { format!("{}: ", printable_bytes(path)) };
         writeln!(err, "warning: {at}{}", printable(why))?;
@@ -83,7 +84,6 @@ fn summary(err: &mut impl std::io::Write, report: &Report, brief: bool) -> std::
     if report.unreadable.len() > 20 {
         writeln!(err, "warning: and {} more", report.unreadable.len() - 20)?;
     }
-    let found = once(report).len();
     if brief && found == 0 {
         return Ok(());
     }

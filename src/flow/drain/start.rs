@@ -20,10 +20,13 @@ use super::super::lock::Lock;
 use super::super::{Coop, agent, session};
 use super::view::View;
 use super::watchdog::Patience;
-use super::{Drain, Ended, Options, Summary, audit, notify, owner, queue};
+use super::{Drain, Ended, Fate, Options, Summary, audit, notify, owner, queue};
 
 /// The agents that are asked first where the user names none.
 const FIRST: &[&str] = &["claude", "codex", "gemini"];
+/// What `Unproved` says: commits that a loop found in its fork, and some that it accepted without an audit.
+const FOREIGN: &str = "foreign";
+const UNAUDITED: &str = "unaudited";
 /// Loops in one repository that get a name by themselves.
 const MAX_LOOPS: usize = 64;
 
@@ -69,6 +72,11 @@ pub fn plan(coop: &Coop, options: &Options) -> Result<Option<Plan>> {
                 .hint("git coop tasks says why; change [B] to [ ] to have one tried again"));
         }
         eprintln!("every task is done");
+        // one that was killed before it landed
+        if options.land && Fork::find(&coop.repo, &coop.env, &name)?.is_some_and(|fork| fork.state == ForkState::Review)
+        {
+            eprintln!("hint: git coop merge {name} lands what is in its fork");
+        }
         return Ok(None);
     }
     let before = Fork::find(&coop.repo, &coop.env, &name)?;
@@ -185,6 +193,8 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
     let _kept = transactions::keep(&coop.repo, &coop.env, &format!("coop: loop {}", plan.name));
     let old = Loop::find(&coop.repo, &coop.env, &plan.name)?;
     let resumed = old.as_ref().is_some_and(|old| old.state.is_active() || old.record.get("Partial").is_some());
+    let head_then = old.as_ref().and_then(|old| old.record.get("Head")).map(str::to_owned);
+    let unproved = old.as_ref().and_then(|old| old.record.get("Unproved")).map(str::to_owned);
     let mut record = Loop::new(&plan.name);
     record.record.tip = old.as_ref().and_then(|old| old.record.tip.clone());
     let mut accepted = opened.fork.head.clone();
@@ -210,6 +220,12 @@ pub fn run(coop: &Coop, options: &Options) -> Result<Option<Summary>> {
     let shown: Vec<String> = plan.files.iter().map(|file| queue::shown(coop, file)).collect();
     record.record.set("Tasks", shown.join(" "));
     record.record.set("Head", accepted.as_str());
+    let unproved = match () {
+        _ if accepted == opened.fork.base => String::new(),
+        _ if head_then.as_deref() != Some(accepted.as_str()) => FOREIGN.to_owned(),
+        _ => unproved.unwrap_or_default(),
+    };
+    record.record.set("Unproved", unproved);
     owner::stamp(coop, &mut record.record);
     opened.fork.set("Agent", &plan.agent);
     opened.fork.set("Loop", "1");
@@ -263,13 +279,16 @@ fn renew_landed(coop: &Coop, name: &ForkName) -> Result<()> {
 impl Drain<'_> {
     /// Whether every commit that the fork has is of a task that is done, and confirmed where there is an audit.
     fn proved(&self) -> Result<bool> {
+        let audited = self.options.rounds > 0;
+        if self.record.record.get("Unproved").is_some_and(|what| what == FOREIGN || audited) {
+            return Ok(false);
+        }
         let claims = Claim::all(&self.coop.repo, &self.coop.env)?;
         let own = |claim: &&Claim| {
             claim.record.get("Loop") == Some(self.record.name.as_str()) && claim.record.get("Commits").is_some()
         };
-        let settled = |claim: &Claim| {
-            claim.state == ClaimState::Done && (self.options.rounds == 0 || claim.record.get("Audit").is_some())
-        };
+        let settled =
+            |claim: &Claim| claim.state == ClaimState::Done && (!audited || claim.record.get("Audit").is_some());
         Ok(claims.iter().filter(own).all(settled))
     }
 
@@ -301,6 +320,10 @@ impl Drain<'_> {
             },
         };
         self.record.record.set("Todo", summary.todo.to_string());
+        if !summary.audited && summary.rows.iter().any(|row| row.fate == Fate::Done) {
+            let foreign = self.record.record.get("Unproved") == Some(FOREIGN);
+            self.record.record.set("Unproved", if foreign { FOREIGN } else { UNAUDITED });
+        }
         match ended {
             Ended::Drained => {
                 let audited = summary.audited;

@@ -62,7 +62,7 @@ pub struct Candidate<'a> {
 }
 
 /// How the gate ended.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Ran {
     /// Exit 0 within the time.
     pub passed: bool,

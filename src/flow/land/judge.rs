@@ -17,7 +17,7 @@ pub const KEYS: &[&str] = &["Gate", "Gate-Command", "Gate-How", "Verdict", "Seco
 const SHOWN: usize = 20;
 
 /// What the gate says of a tree.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Judged {
     /// Green.
     pub passed: bool,

@@ -74,7 +74,7 @@ pub trait Ask {
 }
 
 /// What a landing came to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Landed {
     /// The fork.
     pub fork: ForkName,
@@ -134,8 +134,8 @@ pub fn land(coop: &Coop, name: &ForkName, options: &Options, ask: &mut dyn Ask) 
         // best effort: a state that stays "landing" without a process is named by the next command
         let _ = landing.fork.record(&store, "not landed", Vec::new());
     }
-    let fork = landing.fork;
-    let mut landed = result?;
+    let (fork, mut landed) = (landing.fork, result?);
+    landed.gate.as_mut().map(|gate| gate.leaving.take()); // before the lock goes
     if landed.behind.is_none() && (options.drop || ask.drop(&format!("Drop the fork '{name}', which has landed?"))?) {
         drop_landed(coop, &fork, &mut landed);
     }

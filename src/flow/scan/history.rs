@@ -43,19 +43,17 @@ pub(super) fn range(
     Ok(())
 }
 
-/// Sorts findings by the dates of their commits, the oldest first: where a secret came in is what a person looks for.
-pub(super) fn sort(request: &Request<'_>, repo: &Repo, report: &mut Report) -> Result<()> {
+/// Sorts findings by the dates of their commits, the oldest first: where a secret came in is what a person looks for. What
+/// cannot be sorted stays as it is.
+pub(super) fn sort(request: &Request<'_>, repo: &Repo, report: &mut Report) {
     let mut ids: Vec<&str> = report.findings.iter().filter_map(|found| found.commit.as_deref()).collect();
     ids.sort_unstable();
     ids.dedup();
-    if ids.len() < 2 {
-        return Ok(());
-    }
-    let git = Git::new(repo, request.env).args(["log", "--no-walk=sorted", "--reverse", "--format=%H", "--stdin"]);
-    let sorted = String::from_utf8_lossy(&git.input(ids.join("\n").into_bytes()).read()?).into_owned();
+    let git = Git::new(repo, request.env).args(["rev-list", "--no-walk=sorted", "--reverse", "--stdin"]);
+    let Ok(sorted) = git.input(ids.join("\n").into_bytes()).read() else { return };
+    let sorted = String::from_utf8_lossy(&sorted).into_owned();
     let order: HashMap<&str, usize> = sorted.lines().enumerate().map(|(at, id)| (id, at)).collect();
     report.findings.sort_by_key(|found| found.commit.as_deref().and_then(|id| order.get(id)).copied());
-    Ok(())
 }
 
 fn scan_blobs(

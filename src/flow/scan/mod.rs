@@ -102,6 +102,7 @@ pub fn run(request: Request<'_>) -> Result<Report> {
     let root = repo.as_ref().ok().map(|r| r.work_tree.clone());
     let prepared = request.policy.prepare(root.as_deref(), request.env)?;
     let collector = Collector::new(&prepared, request.progress);
+    let mut of_commits = None;
     match &request.what {
         What::Tree { paths, include_ignored } => {
             tree::scan(&request, repo, &prepared.scanner, &collector, paths, *include_ignored)?
@@ -113,16 +114,19 @@ pub fn run(request: Request<'_>) -> Result<Report> {
             collector.done(path.as_ref(), None, scanned.map_err(|e| e.to_string()));
         }
         What::Staged => staged::scan(&request, &repo?, &prepared.scanner, &collector)?,
-        What::Range(range) => history::range(&request, &repo?, &prepared.scanner, &collector, range)?,
-        What::History => history::all(&request, &repo?, &prepared.scanner, &collector)?,
+        What::Range(range) => {
+            let repo = of_commits.insert(repo?);
+            history::range(&request, repo, &prepared.scanner, &collector, range)?;
+        }
+        What::History => history::all(&request, of_commits.insert(repo?), &prepared.scanner, &collector)?,
     }
     let cancelled = request.cancel.load(Ordering::Relaxed);
     let mut report = collector.finish();
+    if let (Some(repo), true) = (&of_commits, report.findings.len() > 1) {
+        history::sort(&request, repo, &mut report);
+    }
     if cancelled {
         report.unreadable.push((BString::default(), "stopped before the end".into()));
-    }
-    if let (What::Range(_) | What::History, Ok(repo)) = (&request.what, Repo::discover(request.cwd, request.env)) {
-        history::sort(&request, &repo, &mut report)?;
     }
     prepared.write_baseline(&mut report)?;
     Ok(report)

@@ -33,7 +33,7 @@ pub fn url(text: &[u8], pos: usize) -> Option<Span> {
         Some(colon) => {
             let password = &info[colon + 1..];
             let span = start + colon + 1..start + at;
-            password_in_url(&info[..colon], password, host).map(|sure| (span, sure))
+            password_in_url(&info[..colon], password).map(|sure| (span, sure))
         }
         None => {
             let place = Place { quoted: true, assigned: true, spaced: false, next: None, vendor: false };
@@ -50,7 +50,7 @@ fn late_at(authority: &[u8], hard: usize) -> Option<usize> {
     (!port && at < hard + 40 && at > colon && !authority[colon..at].contains(&b'=')).then_some(at)
 }
 
-fn password_in_url(user: &[u8], password: &[u8], host: &[u8]) -> Option<Confidence> {
+fn password_in_url(user: &[u8], password: &[u8]) -> Option<Confidence> {
     if password.is_empty() || password.len() > 256 || ph::is_template(password) || password.starts_with(b"$") {
         return None;
     }
@@ -67,7 +67,6 @@ fn password_in_url(user: &[u8], password: &[u8], host: &[u8]) -> Option<Confiden
     {
         return None;
     }
-    let _ = host;
     let stand_in = matches!(
         &lower[..],
         b"password"
